@@ -1,0 +1,1 @@
+"""Drivers of edusense: Python packages that talk to devices, entered by the entry points `edusense.drivers`."""

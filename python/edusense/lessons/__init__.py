@@ -1,0 +1,1 @@
+"""Bell schedule and lesson rules: a room laid out, to be furnished later by decision."""

@@ -1,0 +1,381 @@
+"""All cameras of a school in one process: who is called, who is looked at, what moved.
+
+The engine is Rust (`rust/stream`); Python sees events, not packets. See `docs/concepts/watching.md`.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+import warnings
+import weakref
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from edusense import _native
+from edusense.errors import StreamLostError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from types import TracebackType
+
+__all__ = ["Arrival", "CameraSource", "Engine", "EngineEvent"]
+
+_POLL_S = 0.25
+"""How long a wait stays in Rust before Python may handle a signal (Ctrl-C)."""
+
+
+@dataclass(frozen=True)
+class CameraSource:
+    """A camera's streams.
+
+    Attributes:
+        id: the camera's id; unique in an engine.
+        url: `rtsp://…` of the stream that is analysed.
+        user: for both streams.
+        password: for both streams; never shown.
+        keep_url: the stream that clips are cut from, where it is another; received, never looked at.
+        zones: zones of the site file; kept with the camera, not yet used by the engine.
+    """
+
+    id: str
+    url: str
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    keep_url: str | None = None
+    zones: tuple[Any, ...] = ()
+
+    @classmethod
+    def of(cls, camera: CameraSource | Mapping[str, Any] | Any) -> CameraSource:
+        """A source from a `CameraSource`, a mapping, or any object with these attributes."""
+        if isinstance(camera, cls):
+            return camera
+        names = [part.name for part in fields(cls)]
+        found: Mapping[str, Any] = (
+            camera if isinstance(camera, Mapping) else {n: getattr(camera, n, None) for n in names}
+        )
+        given = {name: found[name] for name in names if found.get(name) is not None}
+        if not given.get("id") or not given.get("url"):
+            raise UsageError("a camera for the engine needs `id` and `url`")
+        return cls(**given | {"zones": tuple(given.get("zones") or ())})
+
+
+@dataclass(frozen=True)
+class EngineEvent:
+    """A piece of news of the engine.
+
+    Attributes:
+        kind: `motion-suspected` (the gate fired), `motion-confirmed` (pixels moved; it goes on), `motion-withdrawn`
+            (they did not), `motion` (a confirmed event is over: its whole row), `camera` (a stream's state changed).
+        camera: the camera's id.
+        time_s: when it was said, Unix seconds.
+        state: of motion: `suspected`, `confirmed`, `withdrawn`; of a stream: `waiting`, `connecting`, `playing`,
+            `refused`, `lost`, `stalled`, `stopped`.
+        id: the event's id: one from `motion-suspected` to `motion`.
+        start_s: when it began, Unix seconds.
+        end_s: when it ended.
+        score: how clear it was, 0 to 1.
+        regions: boxes `(x, y, width, height)` in pixels of the stream's cropped picture.
+        clock_error_s: what receive times leave open about `start_s` and `end_s`.
+        decoder: who decoded its pictures.
+        reason: in words: of a state, or of a withdrawal.
+        stream: `watch` or `keep`, of a `camera` row.
+        code: code of the error behind a `camera` row (`edusense.errors`).
+        hint: what to do about it.
+        sequence: RTP sequence number where it happened.
+        byte: position in what the camera sent over the connection.
+        channel: the stream's transport and channels.
+        connection: both ends of the connection, and when it was made.
+    """
+
+    kind: str
+    camera: str
+    time_s: float
+    state: str
+    id: str | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+    score: float | None = None
+    regions: tuple[tuple[int, int, int, int], ...] = ()
+    clock_error_s: float | None = None
+    decoder: str | None = None
+    reason: str | None = None
+    stream: str | None = None
+    code: str | None = None
+    hint: str | None = None
+    sequence: int | None = None
+    byte: int | None = None
+    channel: str | None = None
+    connection: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The event as a JSON object: what is known of it."""
+        row = {name: value for name, value in asdict(self).items() if value is not None and value != ()}
+        if self.kind.startswith("motion"):
+            row["regions"] = [list(region) for region in self.regions]
+        return row
+
+
+class Arrival(NamedTuple):
+    """One picture of a stream as it came, without the picture.
+
+    Attributes:
+        session: which of the stream's sessions, from 1 on: timestamps begin anew with each.
+        received_s: when its last packet was here, Unix seconds.
+        timestamp: RTP timestamp as the camera gave it, freed of the 32-bit wrap; 90,000 a second (RFC 6184, 5.1).
+        bytes: compressed.
+        key: decoding can start here.
+        lost: packets lost before it.
+        new_parameters: parameters changed with it: size, profile, anything.
+    """
+
+    session: int
+    received_s: float
+    timestamp: int
+    bytes: int
+    key: bool
+    lost: int
+    new_parameters: bool
+
+
+class Engine:
+    """Watches cameras until it is closed.
+
+    >>> with Engine([]) as engine:
+    ...     engine.stats()
+    []
+
+    Args:
+        cameras: `CameraSource` objects, mappings or objects with the same names.
+        **settings: see `Engine.settings`.
+
+    Raises:
+        UsageError: a camera without id or address, or two with one id.
+        StreamProtocolError: an address that is not RTSP's.
+        TypeError: an unknown setting.
+    """
+
+    def __init__(self, cameras: Iterable[CameraSource | Mapping[str, Any] | Any] = (), **settings: float) -> None:
+        self._native = _native.Engine(**settings)
+        self._finalizer = weakref.finalize(self, self._native.stop)
+        try:
+            self.update(cameras)
+        except BaseException:
+            self.close()
+            raise
+
+    @staticmethod
+    def settings() -> dict[str, str]:
+        """Names of the settings and what each does; those of the detector stand in `edusense.video.find_events`."""
+        return dict(_native.ENGINE_SETTINGS) | dict.fromkeys(_native.MOTION_SETTINGS, "of the detector")
+
+    @property
+    def closed(self) -> bool:
+        """Whether the engine has been stopped."""
+        return not self._finalizer.alive
+
+    def update(self, cameras: Iterable[CameraSource | Mapping[str, Any] | Any]) -> None:
+        """Sets the cameras: new ones are called, missing ones stopped, changed ones called anew; the rest goes on.
+
+        A camera that refused its password is called again when its password changed.
+        """
+        sources = [CameraSource.of(camera) for camera in cameras]
+        ids = [source.id for source in sources]
+        for name in ids:
+            if ids.count(name) > 1:
+                raise UsageError(f"two cameras have the id `{name}`")
+        self._native.update(
+            [(source.id, source.url, source.user, source.password, source.keep_url) for source in sources]
+        )
+
+    def events(self, timeout: float | None = None) -> Iterator[EngineEvent]:
+        """News as they come. An event is given once: to one reader.
+
+        Args:
+            timeout: ends when nothing came for so long, in seconds; None: when the engine is closed.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = _POLL_S if deadline is None else min(_POLL_S, deadline - time.monotonic())
+            row = self._native.next_event(max(0.0, left))
+            if row is not None:
+                yield EngineEvent(**row | {"regions": tuple(row.get("regions") or ())})
+                deadline = None if timeout is None else time.monotonic() + timeout
+            elif self._native.drained() or (deadline is not None and time.monotonic() >= deadline):
+                return
+
+    def stats(self) -> list[dict[str, Any]]:
+        """A row a camera, in the order in which they came: state and reason in words, counts, gate."""
+        return list(self._native.cameras())
+
+    def totals(self) -> dict[str, int]:
+        """Of the whole engine: `dropped_events` that nobody read in time, `clips_bytes` held of past events."""
+        return dict(self._native.totals())
+
+    def clip(self, event_id: str) -> bytes:
+        """The event's clip as MP4: as the camera sent it, from the key picture before its pre-roll.
+
+        Of an event that goes on, it is what there is so far.
+
+        Raises:
+            UsageError: no clip of this event is held.
+            VideoSourceError: its pictures cannot be put into a file.
+        """
+        from edusense.video.clip import mp4_of
+
+        found = self._native.clip(event_id)
+        if found is None:
+            raise _not_held("clip", event_id)
+        codec, _, units = found
+        return mp4_of(codec, units)
+
+    def thumbnail(self, event_id: str) -> bytes:
+        """The event's clearest picture as JPEG: grey, at most 640 wide, with boxes around what moved.
+
+        Raises:
+            UsageError: no picture of this event is held.
+        """
+        from edusense.video.clip import marked_jpeg
+
+        found = self._native.shot(event_id)
+        if found is None:
+            raise _not_held("picture", event_id)
+        luma, width, height, regions, full_width, full_height = found
+        return marked_jpeg(luma, (width, height), regions, (full_width, full_height))
+
+    def picture_size(self, event_id: str) -> tuple[int, int] | None:
+        """Width and height of the stream's picture that an event's regions belong to; None where no picture is held."""
+        found = self._native.shot(event_id)
+        return None if found is None else (found[4], found[5])
+
+    def still(
+        self,
+        event_id: str,
+        at_s: float,
+        *,
+        zones: Sequence[Sequence[Sequence[float]]] = (),
+        boxes: Sequence[tuple[float, float, float, float]] = (),
+    ) -> bytes:
+        """The picture of an event at a time, in colour, as JPEG of at most 50 kB, with zones and boxes drawn in.
+
+        Args:
+            event_id: which event; it may go on.
+            at_s: Unix time.
+            zones: polygons, as shares of the picture.
+            boxes: left, top, width and height, as shares of the picture.
+
+        Raises:
+            UsageError: no picture of this event is held.
+            PictureDamagedError: its pictures cannot be decoded.
+        """
+        from edusense.video.evidence import evidence_still, picture_at
+
+        found = self._native.clip(event_id)
+        if found is not None and found[2]:
+            return evidence_still(picture_at(found[0], found[2], at_s), zones=zones, boxes=boxes)
+        shot = self._native.shot(event_id)
+        if shot is None:
+            raise _not_held("picture", event_id)
+        from PIL import Image
+
+        return evidence_still(Image.frombytes("L", (shot[1], shot[2]), shot[0]), zones=zones, boxes=boxes)
+
+    def marked_snapshot(
+        self,
+        camera_id: str,
+        *,
+        zones: Sequence[Sequence[Sequence[float]]] = (),
+        boxes: Sequence[tuple[float, float, float, float]] = (),
+    ) -> bytes:
+        """The camera's newest key picture, as `still`; raises as `snapshot`."""
+        from PIL import Image
+
+        from edusense.video.evidence import evidence_still
+
+        return evidence_still(Image.open(io.BytesIO(self.snapshot(camera_id))), zones=zones, boxes=boxes)
+
+    def snapshot(self, camera_id: str, *, width: int = 640) -> bytes:
+        """The camera's newest key picture as JPEG, in colour.
+
+        Args:
+            camera_id: which camera.
+            width: it is shrunk to at most this width.
+
+        Raises:
+            UsageError: there is no such camera.
+            StreamLostError: it has sent no picture yet.
+            PictureDamagedError: the picture cannot be decoded.
+        """
+        from edusense.video.clip import colour_jpeg
+
+        found = self._native.newest_key(camera_id)
+        if found is None:
+            raise UsageError(f"the engine has no camera `{camera_id}`")
+        if not found:
+            raise StreamLostError(f"camera `{camera_id}` has sent no picture yet", hint="`edusense status` says why")
+        codec, unit = found[0]
+        return colour_jpeg(codec, unit, width)
+
+    def arrivals(self, camera_id: str) -> list[Arrival]:
+        """When the last pictures of the watched stream came and how large they were, as many as the setting `arrivals`.
+
+        Raises:
+            UsageError: there is no such camera.
+        """
+        found = self._native.arrivals(camera_id)
+        if found is None:
+            raise UsageError(f"the engine has no camera `{camera_id}`")
+        return [Arrival(*row) for row in found]
+
+    def key_picture(self, camera_id: str) -> tuple[str, bytes] | None:
+        """The newest key picture as the camera sent it: codec and bytes; None where none came.
+
+        Raises:
+            UsageError: there is no such camera.
+        """
+        found = self._native.newest_key(camera_id)
+        if found is None:
+            raise UsageError(f"the engine has no camera `{camera_id}`")
+        return found[0] if found else None
+
+    def longest_group(self, camera_id: str) -> tuple[str, list[bytes]] | None:
+        """The longest group of pictures that is held: codec, and the pictures from a key picture on; None: nothing."""
+        return self._native.longest_group(camera_id)
+
+    def retry(self, camera_id: str) -> None:
+        """Calls a camera now, whatever happened before.
+
+        Raises:
+            UsageError: there is no such camera.
+        """
+        if not self._native.retry(camera_id):
+            raise UsageError(f"the engine has no camera `{camera_id}`")
+
+    def close(self) -> None:
+        """Stops: sessions are torn down, open events ended; `events` still gives what was not read.
+
+        Harmless when repeated.
+        """
+        self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        finalizer = getattr(self, "_finalizer", None)
+        if finalizer is not None and finalizer.alive:
+            warnings.warn("an Engine was forgotten: close it, or use `with`", ResourceWarning, stacklevel=2)
+            finalizer()
+
+
+def _not_held(what: str, event_id: str) -> UsageError:
+    return UsageError(
+        f"no {what} of event `{event_id}` is held",
+        hint="clips and pictures of the last events are kept in memory; older ones are where the box put them",
+    )

@@ -1,0 +1,316 @@
+//! Reading without a lock: beside a writer up to what the disk has confirmed, otherwise up to the last whole record.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::MealsError;
+use crate::mark;
+use crate::record::{Flaw, RECORD_BYTES, RawRecord, Record, chain};
+use crate::scan::{Problem, Scan, Torn};
+use crate::segments::{self, Segment, is_acknowledgement, is_unfinished};
+use crate::storage::{Folder, LOCK_NAME, Storage};
+use crate::{SEGMENT_RECORDS, mark::MARK_NAME};
+
+/// What [`Reader::verify`] found; every byte of every segment is in one of its counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Sound records.
+    pub records: u64,
+    /// Segments.
+    pub segments: u64,
+    /// Bytes of all segments.
+    pub bytes: u64,
+    /// Zero bytes in places that no record has taken yet.
+    pub unused_bytes: u64,
+    /// Bytes of a last write that was cut off.
+    pub torn_bytes: u64,
+    /// The last write, if it was cut off.
+    pub torn: Option<Torn>,
+    /// Everything else: damage.
+    pub problems: Vec<Problem>,
+    /// Things that are no damage, such as files that are not the ledger's.
+    pub notes: Vec<String>,
+    /// How many records the disk is known to have confirmed.
+    pub synced: u64,
+    /// Whether the last writer left in good order.
+    pub closed: bool,
+    /// Who writes at this moment.
+    pub holder: Option<String>,
+    /// SHA-256 of the last sound record: fixes all records before it.
+    pub head: [u8; 32],
+}
+
+/// A ledger opened for reading.
+pub struct Reader {
+    storage: Arc<dyn Storage>,
+}
+
+impl Reader {
+    /// Opens the ledger in a folder.
+    ///
+    /// # Errors
+    /// [`MealsError::NotALedger`] where there is none; errors of the system.
+    pub fn open(folder: &Path) -> Result<Self, MealsError> {
+        Self::of(Arc::new(Folder::for_reading(folder)))
+    }
+
+    /// Opens the ledger on any storage.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of(storage: Arc<dyn Storage>) -> Result<Self, MealsError> {
+        let reader = Self { storage };
+        let segments = reader.segments()?;
+        if segments.is_empty() && !reader.found()?.present {
+            return Err(MealsError::NotALedger {
+                folder: reader.storage.place(),
+                why: "no segment and no mark of a ledger are in it".to_owned(),
+            });
+        }
+        Ok(reader)
+    }
+
+    /// How many records can be read at this moment.
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn count(&self) -> Result<u64, MealsError> {
+        let held = self.storage.holder().is_some();
+        let synced = self.found()?.mark.synced;
+        if held {
+            return Ok(synced);
+        }
+        let segments = self.segments()?;
+        let mut end = synced;
+        let mut before = match end.checked_sub(1) {
+            Some(last) => match raw_at(&segments, last)? {
+                Some(raw) if Record::decode(&raw).is_ok() => chain(&raw),
+                _ => return Ok(end), // damage below the mark: reading it says so
+            },
+            None => [0; 32],
+        };
+        while let Some(raw) = raw_at(&segments, end)? {
+            match Record::decode(&raw) {
+                Ok(record) if record.previous == before => before = chain(&raw),
+                _ => break,
+            }
+            end += 1;
+        }
+        Ok(end)
+    }
+
+    /// Records `start` to `stop` as they stand in the files, at most up to [`Self::count`].
+    ///
+    /// # Errors
+    /// [`MealsError::Damaged`] if one of them is not sound, with its number: what is before it can be read.
+    pub fn read(&self, start: u64, stop: u64) -> Result<Vec<u8>, MealsError> {
+        let stop = stop.min(self.count()?);
+        read_range(&self.segments()?, start, stop)
+    }
+
+    /// Reads everything and accounts for every byte.
+    ///
+    /// # Errors
+    /// Only of the system: damage is in the report.
+    pub fn verify(&self) -> Result<Report, MealsError> {
+        let mut report = self.verify_once()?;
+        for _ in 0..3 {
+            // Beside a writer a record may be read while it is being written; damage stays, this does not.
+            if report.problems.is_empty()
+                || report.holder.is_none()
+                || self.found()?.mark.synced == report.synced
+            {
+                break;
+            }
+            report = self.verify_once()?;
+        }
+        Ok(report)
+    }
+
+    fn verify_once(&self) -> Result<Report, MealsError> {
+        let holder = self.storage.holder();
+        let found = self.found()?;
+        let segments = self.segments()?;
+        let scan = Scan::of(&segments, &found, |_, _| {});
+        let bytes = segments
+            .iter()
+            .map(|segment| segment.length)
+            .fold(0, u64::saturating_add);
+        let mut problems = scan.problems;
+        if !found.present && scan.sound > 0 {
+            problems.push(Problem {
+                segment: MARK_NAME.to_owned(),
+                offset: 0,
+                record: scan.end,
+                count: 0,
+                what: "the file is missing that says how far the disk has confirmed".to_owned(),
+            });
+        }
+        let mut notes = Vec::new();
+        if let Some((offset, what)) = found.flaw {
+            // While somebody writes, or after a power cut, one of the two slots may be half written: that is why there are two.
+            if offset < 1024
+                && !found.closed
+                && found.mark.count > 0
+                && what.ends_with("sum does not fit")
+            {
+                notes.push(format!(
+                    "`{MARK_NAME}`, byte {offset}: {what}; the other slot holds"
+                ));
+            } else {
+                let what = what.to_owned();
+                problems.push(Problem {
+                    segment: MARK_NAME.to_owned(),
+                    offset,
+                    record: scan.end,
+                    count: 0,
+                    what,
+                });
+            }
+        }
+        let names = self
+            .storage
+            .names()
+            .map_err(|error| MealsError::io("listing the ledger's folder", &error))?;
+        for name in names {
+            if is_unfinished(&name) {
+                notes.push(format!(
+                    "`{name}` was begun and never used; the next writer removes it"
+                ));
+            } else if !is_acknowledgement(&name)
+                && name != LOCK_NAME
+                && name != MARK_NAME
+                && !segments.iter().any(|segment| segment.name == name)
+            {
+                notes.push(format!("`{name}` is no file of the ledger"));
+            }
+        }
+        let sound_bytes = scan.sound * RECORD_BYTES as u64;
+        let torn_bytes = match &scan.torn {
+            Some(_) => bytes.saturating_sub(sound_bytes + scan.unused_bytes),
+            None => 0,
+        };
+        Ok(Report {
+            records: scan.sound,
+            segments: segments.len() as u64,
+            bytes,
+            unused_bytes: scan.unused_bytes,
+            torn_bytes,
+            torn: scan.torn,
+            problems,
+            notes,
+            synced: found.mark.synced,
+            closed: found.closed,
+            holder,
+            head: scan.hash,
+        })
+    }
+
+    /// Who writes at this moment, if anybody does.
+    #[must_use]
+    pub fn holder(&self) -> Option<String> {
+        self.storage.holder()
+    }
+
+    /// How many segments there are.
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn segment_count(&self) -> Result<u64, MealsError> {
+        Ok(self.segments()?.len() as u64)
+    }
+
+    fn segments(&self) -> Result<Vec<Segment>, MealsError> {
+        segments::list(self.storage.as_ref(), SEGMENT_RECORDS)
+    }
+
+    fn found(&self) -> Result<mark::Found, MealsError> {
+        mark::read(self.storage.as_ref())
+            .map_err(|error| MealsError::io(format!("reading `{MARK_NAME}`"), &error))
+    }
+}
+
+fn raw_at(segments: &[Segment], position: u64) -> Result<Option<RawRecord>, MealsError> {
+    let Some(segment) = segments
+        .iter()
+        .rev()
+        .find(|segment| segment.first <= position && position < segment.end())
+    else {
+        return Ok(None);
+    };
+    let mut raw = [0; RECORD_BYTES];
+    segment.read(position, &mut raw).map_err(|error| {
+        MealsError::io(
+            format!("reading record {position} of `{}`", segment.name),
+            &error,
+        )
+    })?;
+    Ok(Some(raw))
+}
+
+/// Records `start` to `stop`, each checked for its sum and for following the one before it.
+pub(crate) fn read_range(
+    segments: &[Segment],
+    start: u64,
+    stop: u64,
+) -> Result<Vec<u8>, MealsError> {
+    let mut bytes = Vec::new();
+    let mut before: Option<[u8; 32]> = None;
+    let mut position = start;
+    while position < stop {
+        let found = segments
+            .iter()
+            .rev()
+            .find(|segment| segment.first <= position && position < segment.end());
+        let Some(segment) = found else {
+            return Err(damaged(
+                segments,
+                position,
+                "missing: there is no file for it".to_owned(),
+            ));
+        };
+        let until = stop.min(segment.end());
+        let count = usize::try_from(until - position)
+            .unwrap_or(usize::MAX)
+            .min(8192);
+        let at = bytes.len();
+        bytes.resize(at + count * RECORD_BYTES, 0);
+        segment.read(position, &mut bytes[at..]).map_err(|error| {
+            damaged(
+                segments,
+                position,
+                format!("the disk cannot read it: {error}"),
+            )
+        })?;
+        for raw in bytes[at..].as_chunks::<RECORD_BYTES>().0 {
+            let record = Record::decode(raw).map_err(|flaw| match flaw {
+                Flaw::Version(_) | Flaw::Kind(_) => MealsError::Version {
+                    segment: segment.name.clone(),
+                    offset: segment.offset(position),
+                    what: flaw.to_string(),
+                },
+                _ => damaged(segments, position, flaw.to_string()),
+            })?;
+            if before.is_some_and(|hash| hash != record.previous) {
+                return Err(damaged(
+                    segments,
+                    position,
+                    "does not follow the record before it".to_owned(),
+                ));
+            }
+            before = Some(chain(raw));
+            position += 1;
+        }
+    }
+    Ok(bytes)
+}
+
+fn damaged(segments: &[Segment], position: u64, what: String) -> MealsError {
+    let (segment, offset) = crate::scan::place_of(segments, position).unwrap_or_default();
+    MealsError::Damaged {
+        segment,
+        offset,
+        record: position,
+        what,
+    }
+}

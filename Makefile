@@ -33,7 +33,7 @@ demo: .venv/.installed ## A whole virtual school for a minute, and a page of wha
 .PHONY: test
 test: .venv/.installed ## Everything that must pass: Rust, Python, examples
 	@tools/step "Rust tests" cargo test --release --locked --quiet
-	$(BIN)/pytest -n 2 --dist loadfile $(TESTS)
+	$(BIN)/pytest -n 4 --dist loadfile $(TESTS)
 	$(BIN)/pytest --doctest-modules python drivers
 
 .PHONY: test-long

@@ -115,7 +115,7 @@ class VirtualLink:
             self._shared.run(self._listen())
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._carry, self.host, self.port, limit=PIECE)
+        self._server = await asyncio.start_server(self._connected, self.host, self.port, limit=PIECE)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _cut(self) -> None:
@@ -130,10 +130,17 @@ class VirtualLink:
         if self._open:
             await asyncio.wait(tuple(self._open), timeout=2.0)
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._carry(reader, writer))
         self._open.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._open.discard(task)
+            writer.transport.abort()
+
+        task.add_done_callback(ended)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         outward: asyncio.StreamWriter | None = None
         parts: list[asyncio.Task[bool]] = []
         try:
@@ -153,7 +160,6 @@ class VirtualLink:
             for part in parts:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
-            self._open.discard(task)
             for side in (writer, outward):
                 if side is not None:
                     # Cut means cut: nothing that is still buffered goes out, and both sides hear a reset.

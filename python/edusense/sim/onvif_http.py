@@ -93,6 +93,7 @@ class SharedLoop:
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
+        self.loop.run_until_complete(_everything_ended())
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
@@ -208,24 +209,27 @@ class HttpServer:
 
     async def _listen(self) -> asyncio.Server:
         return await asyncio.start_server(
-            self._connection, self.host, self.port, limit=HEADER_LIMIT, backlog=64, ssl=self._tls
+            self._connected, self.host, self.port, limit=HEADER_LIMIT, backlog=64, ssl=self._tls
         )
 
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._connection(reader, writer))
         self._tasks.add(task)
-        try:
-            # asyncio's stream protocol would report a cancelled task as a bug; for us it is how a server closes.
-            with contextlib.suppress(
-                ConnectionError, asyncio.IncompleteReadError, TimeoutError, asyncio.CancelledError
-            ):
-                await self._talk(reader, writer)
-        finally:
+
+        def ended(task: asyncio.Task[None]) -> None:
+            # Also for a task that was cancelled before its first line, which no `finally` of its own would see.
             self._tasks.discard(task)
             writer.close()
-            with contextlib.suppress(ConnectionError, OSError, asyncio.CancelledError):
-                await writer.wait_closed()
+
+        task.add_done_callback(ended)
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # asyncio's stream protocol would report a cancelled task as a bug; for us it is how a server closes.
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError, asyncio.CancelledError):
+            await self._talk(reader, writer)
+        writer.close()
+        with contextlib.suppress(ConnectionError, OSError, asyncio.CancelledError):
+            await writer.wait_closed()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -255,6 +259,18 @@ class HttpServer:
             await writer.drain()
             if close or response.manner == "closes-connections":
                 return
+
+
+async def _everything_ended() -> None:
+    """Ends what still runs on this loop, so that it closes with no connection half open."""
+    idle = 0
+    while idle < 4:  # a connection that was just accepted becomes a task some turns later
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)
+        idle = 0 if tasks else idle + 1
 
 
 async def _until_gone(reader: asyncio.StreamReader) -> None:

@@ -135,7 +135,7 @@ impl Look {
                 let Some(look) = detector.look_at_band(unit.pts as f64 / TICKS, band) else {
                     return;
                 };
-                if !look.moved && moving {
+                if !look.moved {
                     (moving, best) = (false, 0.0);
                 }
                 if look.moved

@@ -219,7 +219,8 @@ def secret(tmp_path: Path) -> Path:
 
 
 def cameras(count: int, secret: Path, *more: str) -> Any:
-    arguments = ("sim", "camera", "--count", str(count), "--width", "640", "--fps", "5", "--seconds", "8", "--factory", "--quiet")
+    arguments = ("sim", "camera", "--count", str(count), "--width", "640", "--fps", "5", "--seconds", "8")
+    arguments = (*arguments, "--factory", "--quiet")
     password = ("--password-from", f"file:{secret}")
     log = secret.with_suffix(".log")
     return serving(*arguments, *password, *more, log=log, last=lambda found: len(found) == count)

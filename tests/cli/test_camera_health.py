@@ -146,6 +146,8 @@ def test_the_report_tells_what_was_seen_and_which_rooms_have_nothing(school, tmp
     assert (told["cameras"], told["working"]) == (8, 4)
     assert told["outcomes"]["not-checked"] == 1
     assert "2 rooms of 3 without a camera that was: attic, gym" in done.stderr
+    written = [json.loads(line) for line in (school / "data" / "audit.jsonl").read_text().splitlines()]
+    assert [(one["what"], one["of"], one["reason"]) for one in written] == [("report", "*", "hand-over report")]
     page = (out / "report.html").read_text()
     assert "4 of 8 cameras were seen to work" in page
     assert page.count("data:image/jpeg") == 6

@@ -17,6 +17,7 @@ pub mod h264;
 mod h265;
 mod head;
 mod jpeg;
+pub mod luma;
 pub mod nal;
 mod stream;
 mod unit;

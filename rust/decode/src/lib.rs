@@ -10,14 +10,13 @@
 mod chain;
 mod h264;
 mod jpeg;
-mod luma;
 
 use edusense_bitstream::AccessUnit;
 
 pub use chain::{AllRefused, Chain, Taken};
+pub use edusense_bitstream::luma::{Band, Gather, Luma, LumaView, Shape};
 pub use h264::H264Intra;
 pub use jpeg::{Cut, Eighth, JpegEighth, JpegError, jpeg_eighth};
-pub use luma::{Band, Gather, Luma, LumaView, Shape};
 
 /// Why a decoder gave no (further) pictures of a run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,7 +2,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use edusense_decode::LumaView;
+use edusense_bitstream::luma::LumaView;
 use edusense_motion::{Detector, EventTracker, Settings};
 use libfuzzer_sys::fuzz_target;
 

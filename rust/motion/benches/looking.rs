@@ -3,9 +3,9 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use edusense_bitstream::luma::LumaView;
 use edusense_bitstream::nal::{annex_b, h264};
 use edusense_bitstream::{Codec, PictureFacts, Reader, SliceFacts, SliceKind};
-use edusense_decode::LumaView;
 use edusense_motion::{Detector, Gate};
 
 const STREAM: &[u8] = include_bytes!("../../bitstream/tests/data/cabac_4_slices_100x60.h264");

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use edusense_decode::{Band, LumaView, Shape};
+use edusense_bitstream::luma::{Band, LumaView, Shape};
 
 use crate::Settings;
 use crate::differ::{differences, judge};

@@ -4,7 +4,7 @@
 //! some 14,000 values whatever the camera's size. Values carry four bits below the level, since a dim person in a dim corridor
 //! differs by a few levels only.
 
-use edusense_decode::Band;
+use edusense_bitstream::luma::Band;
 
 /// Sixteenths of a luma level: the unit of [`Small`].
 pub(crate) const LEVEL: i16 = 16;
@@ -113,7 +113,7 @@ impl Averager {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use edusense_decode::{LumaView, Shape};
+    use edusense_bitstream::luma::{LumaView, Shape};
     use proptest::prelude::*;
 
     #[test]

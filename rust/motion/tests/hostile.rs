@@ -1,8 +1,8 @@
 //! Clocks that go back, settings and facts that cannot be meant: nothing panics, and nobody goes blind.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use edusense_bitstream::luma::LumaView;
 use edusense_bitstream::{PictureFacts, SliceFacts};
-use edusense_decode::LumaView;
 use edusense_motion::{Detector, Gate, Settings};
 
 const WIDTH: usize = 320;

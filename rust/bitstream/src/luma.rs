@@ -1,4 +1,4 @@
-//! Luma in memory: rows of bytes, 0 (black) to 255; whether the range is full or limited is the stream's business.
+//! Luma as decoders hand it to whoever looks at it: rows of bytes, 0 (black) to 255; whether the range is full or limited is the stream's business.
 //!
 //! Decoders give pictures in bands of rows, from top to bottom, so that none of them must hold a whole picture that nobody wants
 //! whole: who looks for motion averages the rows as they come.

@@ -157,13 +157,14 @@ class VirtualLink:
         except (OSError, asyncio.CancelledError):
             pass
         finally:
+            # Cut means cut: nothing that is still buffered goes out, and both sides hear a reset. It comes before the
+            # wait, which a second cut may break off.
+            for side in (writer, outward):
+                if side is not None:
+                    side.transport.abort()
             for part in parts:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
-            for side in (writer, outward):
-                if side is not None:
-                    # Cut means cut: nothing that is still buffered goes out, and both sides hear a reset.
-                    side.transport.abort()
 
     async def _pipe(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, outward: bool) -> bool:
         """Carries one direction to its end; True when the connection is to end with it."""

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "alerts": ("edusense.cli.alerts:command", "Alerts: list, show, acknowledge, test, verify."),
     "bench": ("edusense.cli.bench:command", "What this machine, a stream, a reader, a disk can do."),
     "sim": ("edusense.cli.sim:command", "Virtual devices that other software can talk to."),
+    "new": ("edusense.cli.new:command", "A folder to start from: driver, rule; its tests pass at once."),
     "completion": ("edusense.cli.completion:command", "Completion of commands and options in bash, zsh or fish."),
 }
 """Name of each command, where it lives, its line in `edusense --help`: a table, so that help imports none of them."""

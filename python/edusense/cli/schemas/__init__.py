@@ -70,6 +70,7 @@ from edusense.cli.schemas.machine import (
     DemoAccount,
     DoctorFinding,
     FigureRow,
+    NewFile,
     SiteFinding,
     SiteShown,
 )
@@ -233,6 +234,8 @@ ROWS: dict[str, tuple[type[Row], ...]] = {
     "sim school": (DeviceReady, SchoolReady),
     "sim hub": (HubReady,),
     "sim ops-centre": (CentreReady,),
+    "new driver": (NewFile,),
+    "new rule": (NewFile,),
     "error": (ErrorRow,),
 }
 """Command, and the types its rows may have; `error` is what any command prints on stderr when it fails."""

@@ -20,9 +20,17 @@ __all__ = [
     "DemoAccount",
     "DoctorFinding",
     "FigureRow",
+    "NewFile",
     "SiteFinding",
     "SiteShown",
 ]
+
+
+class NewFile(Row):
+    """One file that `edusense new` wrote."""
+
+    file: str
+    """Where it is."""
 
 
 class SiteFinding(Row):

@@ -136,6 +136,23 @@ def test_motion_is_found_with_its_clip_and_pictures(cameras: ExitStack) -> None:
     engine.close()
 
 
+def test_zones_say_where_motion_counts_and_can_change_while_it_plays(cameras: ExitStack) -> None:
+    streams = {"main": ClipSource(library_clip("corridor", SMALL, seconds=20.0, seed=3))}
+    camera = cameras.enter_context(VirtualCamera("c1", streams=streams, onvif_port=None))
+    whole = {"kind": "ignore", "polygon": [(0, 0), (1, 0), (1, 1), (0, 1)]}
+    engine = cameras.enter_context(Engine([source(camera), source(camera, id="blind", zones=(whole,))], **FAST))
+    listener = Listener(engine)
+    listener.wait(lambda event: event.kind == "motion" and event.camera == "c1")
+    looked = {row["id"]: row["pictures_looked_at"] for row in engine.stats()}
+    assert looked["blind"] > 20
+    assert not [event for event in listener.events if event.camera == "blind" and event.kind == "motion-confirmed"]
+    engine.set_zones("blind", ())
+    listener.wait(lambda event: event.kind == "motion-confirmed" and event.camera == "blind", 40.0)
+    assert listener.states("blind").count("connecting") == 1, "its stream went on"
+    with pytest.raises(UsageError, match="no camera `other`"):
+        engine.set_zones("other", ())
+
+
 FAULTS = {
     "drop@1": ("lost", "stream-lost"),
     "stall@1": ("stalled", "stream-timeout"),

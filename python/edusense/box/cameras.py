@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import queue
 import threading
 import time
+import zoneinfo
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edusense.box.parts import Part
@@ -13,10 +16,12 @@ from edusense.box.resolver import Resolved, Resolver
 from edusense.errors import BoxUnknownError, EdusenseError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edusense.box.alerts import AlertsPart
     from edusense.box.clips import ClipStore
     from edusense.box.log import EventLog
-    from edusense.site import Site
+    from edusense.site import Site, Zone
     from edusense.video import CameraSource, Engine
 
 __all__ = ["CamerasPart", "ClipsPart"]
@@ -25,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 LOST_S = 60.0
 """A camera that was lost for so many seconds is asked for its streams again: they may be elsewhere now."""
+
+ZONES_S = 5.0
+"""How often hours of zones are looked at: they have minutes."""
 
 TURN_S = 0.25
 """The rhythm in which newly found cameras are handed over and the part proves that it lives."""
@@ -55,10 +63,21 @@ class CamerasPart(Part):
         log: the event log.
         clips: takes the events that are over.
         alerts: is shown what moves.
+        clock: Unix seconds, by which zones with hours apply.
     """
 
-    def __init__(self, site: Site, log: EventLog, clips: ClipsPart, alerts: AlertsPart | None = None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        log: EventLog,
+        clips: ClipsPart,
+        alerts: AlertsPart | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         super().__init__("cameras", log)
+        self._clock = clock
+        self._zones_due = 0.0
         self._site = site
         self._clips = clips
         self._alerts = alerts
@@ -105,6 +124,7 @@ class CamerasPart(Part):
                         if time.monotonic() > until:
                             break
                     self._look_for_lost(engine)
+                    self._apply_zones(engine)
                     self.beat()
                 engine.close()
                 # Stopping ends what is open; these are the last words.
@@ -220,8 +240,31 @@ class CamerasPart(Part):
             user=None if login is None else login.user,
             password=None if login is None else login.password,
             keep_url=None if addresses.keep == addresses.watch else addresses.keep,
-            zones=tuple(zone for zone in self._site.zones if zone.camera == camera.id),
+            zones=self._zones_of(camera.id),
         )
+
+    def _zones_of(self, camera: str) -> tuple[Zone, ...]:
+        """A camera's zones that apply at this hour."""
+        from edusense.site.hours import Schedule, parse_hours
+
+        local = datetime.datetime.fromtimestamp(self._clock(), zoneinfo.ZoneInfo(self._site.site.timezone))
+        return tuple(
+            zone
+            for zone in self._site.zones
+            if zone.camera == camera and Schedule(parse_hours(zone.hours)).holds(local)
+        )
+
+    def _apply_zones(self, engine: Engine) -> None:
+        """Zones whose hours have begun or ended; the streams go on."""
+        now = time.monotonic()
+        if now < self._zones_due:
+            return
+        self._zones_due = now + ZONES_S
+        for name, source in self._held.items():
+            zones = self._zones_of(name)
+            if zones != source.zones:
+                engine.set_zones(name, zones)
+                self._held[name] = replace(source, zones=zones)
 
     def _not_found(self, camera: str, state: str, reason: str, code: str) -> None:
         """A camera's streams could not be found out; followers hear of it as of a stream that is lost."""

@@ -75,9 +75,21 @@ def inspect(source: str, seconds: float | None, user: str | None, password_from:
     show_default=True,
     help="full: every picture is decoded, 5 a second or more are looked at. box: what the running box would do.",
 )
+@click.option(
+    "--watch", multiple=True, metavar="POLYGON", help="Count only what moves in it, as shares of the picture."
+)
+@click.option("--ignore", multiple=True, metavar="POLYGON", help="Count nothing that moves in it; may be repeated.")
 @url_options
 @json_option
-def events(sources: tuple[str, ...], look: str, user: str | None, password_from: str | None, as_json: bool) -> None:
+def events(
+    sources: tuple[str, ...],
+    look: str,
+    watch: tuple[str, ...],
+    ignore: tuple[str, ...],
+    user: str | None,
+    password_from: str | None,
+    as_json: bool,
+) -> None:
     """Print the motion events of files or streams.
 
     A line is printed at an event's end. Times are seconds from a file's start; Unix seconds of a live stream. A source
@@ -86,20 +98,30 @@ def events(sources: tuple[str, ...], look: str, user: str | None, password_from:
     \b
     Examples:
       edusense video events monday.mp4 tuesday.mp4
+      edusense video events monday.mp4 --ignore "0,0 0.3,0 0.3,0.1 0,0.1"
       edusense video events --look box --json rtsp://10.20.0.51/sub --user admin --password-from env:CAMERA_PASSWORD
     """
     logins = [resolve(source, user, password_from) if "://" in source else (None, None) for source in sources]
     if user is not None and not any("://" in source for source in sources):
         raise UsageError("`--user` is for URLs, and there is none")
     from edusense import video
+    from edusense.video.zones import polygon_of
 
+    zones = [[polygon_of(text) for text in texts] for texts in (watch, ignore)]
     failed: EdusenseError | None = None
     for source, (name, secret) in zip(sources, logins, strict=True):
         count = 0
         try:
             with _bar(source, Path(source).name) as moved:
                 found = video.find_events(
-                    source, look=_look(look), user=name, password=secret, on_damage=_damage(source), on_progress=moved
+                    source,
+                    look=_look(look),
+                    user=name,
+                    password=secret,
+                    watch=zones[0],
+                    ignore=zones[1],
+                    on_damage=_damage(source),
+                    on_progress=moved,
                 )
                 for event in found:
                     count += 1

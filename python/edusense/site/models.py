@@ -366,7 +366,10 @@ class Zone(_Table):
     id: Id = Field(description="The zone's id.")
     camera: Id = Field(description="The camera whose picture it is in.")
     polygon: Polygon = Field(description="Its corners in order, as shares of the picture: [0, 0] is the upper left.")
-    kind: Literal["forbidden", "watch", "ignore"] = Field(description="What motion in it means.")
+    kind: Literal["forbidden", "watch", "ignore"] = Field(
+        description="What motion in it means: `ignore`, no event; `watch`, the camera is watched there and in "
+        "its `forbidden` zones only; `forbidden`, an alert."
+    )
     hours: Hours = Field(default="always", description="When it applies.")
     alert: list[Id] = Field(default_factory=list, description="The destinations that are told.")
     severity: Literal["minor", "moderate", "severe", "extreme"] | None = Field(

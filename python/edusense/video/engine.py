@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from edusense import _native
 from edusense.errors import StreamLostError, UsageError
+from edusense.video.zones import by_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,7 +37,8 @@ class CameraSource:
         user: for both streams.
         password: for both streams; never shown.
         keep_url: the stream that clips are cut from, where it is another; received, never looked at.
-        zones: zones of the site file; kept with the camera, not yet used by the engine.
+        zones: where motion counts: objects or mappings with `kind` (`watch`, `ignore`, `forbidden`) and `polygon`, as
+            in the site file; with a `watch` zone only there (and where it is forbidden), never in an `ignore` zone.
     """
 
     id: str
@@ -151,7 +153,7 @@ class Engine:
         **settings: see `Engine.settings`.
 
     Raises:
-        UsageError: a camera without id or address, or two with one id.
+        UsageError: a camera without id or address, two with one id, or a zone that is none.
         StreamProtocolError: an address that is not RTSP's.
         TypeError: an unknown setting.
     """
@@ -185,9 +187,27 @@ class Engine:
         for name in ids:
             if ids.count(name) > 1:
                 raise UsageError(f"two cameras have the id `{name}`")
+        zones = {source.id: by_kind(source.zones) for source in sources}
         self._native.update(
             [(source.id, source.url, source.user, source.password, source.keep_url) for source in sources]
         )
+        for name, (watch, ignore) in zones.items():
+            self._native.set_zones(name, watch, ignore)
+
+    def set_zones(self, camera_id: str, zones: Iterable[Any]) -> None:
+        """Says where in a camera's picture motion counts, from the next look on; its streams go on undisturbed.
+
+        The gate sees whole pictures all the same: what it suspects elsewhere is withdrawn.
+
+        Args:
+            camera_id: which camera.
+            zones: as `CameraSource.zones`; none: everywhere.
+
+        Raises:
+            UsageError: there is no such camera, or a polygon is none.
+        """
+        if not self._native.set_zones(camera_id, *by_kind(zones)):
+            raise UsageError(f"the engine has no camera `{camera_id}`")
 
     def events(self, timeout: float | None = None) -> Iterator[EngineEvent]:
         """News as they come. An event is given once: to one reader.

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edusense.errors import StreamError, StreamRefusedError, UsageError, VideoSourceError
 from edusense.video.source import is_url, open_source, redacted
+from edusense.video.zones import polygons
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from edusense import _native
     from edusense.video.source import Damage, OpenSource, Picture
+    from edusense.video.zones import Polygon
 
 __all__ = ["MotionEvent", "find_events"]
 
@@ -22,6 +24,8 @@ LOOK_S = 0.1
 """Looks of `full` are at least this far apart: 5 to 10 pictures a second of whatever a camera sends."""
 
 Region = tuple[int, int, int, int]
+Zones = tuple[list[list[tuple[float, float]]], list[list[tuple[float, float]]]]
+"""Polygons to watch, polygons to ignore."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ def find_events(
     look: Literal["full", "box"] = "full",
     user: str | None = None,
     password: str | None = None,
+    watch: Iterable[Polygon] = (),
+    ignore: Iterable[Polygon] = (),
     on_damage: Callable[[Damage], None] | None = None,
     on_progress: Callable[[float], None] | None = None,
     **settings: float,
@@ -75,6 +81,8 @@ def find_events(
             box would.
         user: for a URL.
         password: for a URL.
+        watch: polygons, as shares of the picture; with any, only what moves in one of them counts.
+        ignore: polygons in which nothing counts.
         on_damage: called for each damaged part; without it damage is only logged.
         on_progress: called now and then with the seconds of the source that have been looked at.
         settings: of the detector, by name (`contrast`, `area`, …: see `docs/guide/video.md`).
@@ -82,20 +90,22 @@ def find_events(
     Raises:
         VideoSourceError: the source cannot be read as video, or not one whole picture was in it.
         StreamError: the stream cannot be opened, or was lost; an event that was going on then is given before.
-        UsageError: an unknown setting or way of looking.
+        UsageError: an unknown setting or way of looking, or a polygon that is none.
     """
+    zones = (polygons(watch, "watch"), polygons(ignore, "ignore"))
     if look == "box":
-        yield from _box(source, user, password, on_damage, settings)
+        yield from _box(source, user, password, zones, on_damage, settings)
         return
     if look != "full":
         raise UsageError(f"there is no look `{look}`", hint="full or box")
-    yield from _full(source, user, password, on_damage, on_progress, settings)
+    yield from _full(source, user, password, zones, on_damage, on_progress, settings)
 
 
 def _box(
     source: str | os.PathLike[str],
     user: str | None,
     password: str | None,
+    zones: Zones,
     on_damage: Callable[[Damage], None] | None,
     settings: dict[str, float],
 ) -> Iterator[MotionEvent]:
@@ -103,7 +113,10 @@ def _box(
     if is_url(source):
         from edusense.video.engine import CameraSource, Engine
 
-        camera = CameraSource("source", str(source), user, password)
+        watched = [
+            {"kind": kind, "polygon": zone} for kind, of in zip(("watch", "ignore"), zones, strict=True) for zone in of
+        ]
+        camera = CameraSource("source", str(source), user, password, zones=tuple(watched))
         with Engine([camera], **settings) as engine:
             for news in engine.events():
                 if news.kind == "camera" and news.state == "refused":
@@ -115,7 +128,7 @@ def _box(
         return
     from edusense.video.watch import watch_file
 
-    for row in watch_file(source, on_damage=on_damage, **settings):
+    for row in watch_file(source, watch=zones[0], ignore=zones[1], on_damage=on_damage, **settings):
         if row["kind"] == "motion":
             regions = tuple(tuple(region) for region in row["regions"])
             yield MotionEvent(shown, row["start_s"], row["end_s"], row["score"], regions)
@@ -125,6 +138,7 @@ def _full(
     source: str | os.PathLike[str],
     user: str | None,
     password: str | None,
+    zones: Zones,
     on_damage: Callable[[Damage], None] | None,
     on_progress: Callable[[float], None] | None,
     settings: dict[str, float],
@@ -135,6 +149,7 @@ def _full(
         detector, tracker = _native.Detector(**settings), _native.EventTracker(**settings)
     except TypeError as error:
         raise UsageError(str(error)) from error
+    detector.set_zones(*zones)
     shown = redacted(source)
     with open_source(source, user=user, password=password, on_damage=on_damage) as opened:
         clock = _Clock(live=is_url(source))

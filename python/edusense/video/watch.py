@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from edusense import _native
 from edusense.errors import VideoSourceError
 from edusense.video.source import open_source, redacted
+from edusense.video.zones import polygons
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from edusense.video.source import Damage
+    from edusense.video.zones import Polygon
 
 __all__ = ["watch_file"]
 
@@ -20,7 +22,12 @@ TICKS = 90_000
 
 
 def watch_file(
-    source: str | os.PathLike[str], *, on_damage: Callable[[Damage], None] | None = None, **settings: float
+    source: str | os.PathLike[str],
+    *,
+    watch: Iterable[Polygon] = (),
+    ignore: Iterable[Polygon] = (),
+    on_damage: Callable[[Damage], None] | None = None,
+    **settings: float,
 ) -> Iterator[dict[str, Any]]:
     """Watches a file by the box's rules.
 
@@ -28,6 +35,8 @@ def watch_file(
 
     Args:
         source: a path, or anything that `find_events` takes.
+        watch: polygons; with any, only what moves in one of them counts.
+        ignore: polygons in which nothing counts.
         on_damage: called for each damaged part; without it damage is only logged.
         **settings: as for `Engine`.
 
@@ -36,6 +45,7 @@ def watch_file(
         from the start of the file, in the order in which the box would have said them.
 
     Raises:
+        UsageError: a polygon is none.
         VideoSourceError: the file cannot be read, or holds something else than H.264, H.265 or JPEG.
     """
     with open_source(source, on_damage=on_damage) as opened:
@@ -46,7 +56,8 @@ def watch_file(
                 "the box watches H.264, H.265 and JPEG",
                 hint="`--look full` reads every codec",
             )
-        watch = _native.Watch(codec, **settings)
+        watching = _native.Watch(codec, **settings)
+        watching.set_zones(polygons(watch, "watch"), polygons(ignore, "ignore"))
         for data, at_s, key in opened.units():
-            yield from watch.push(data, round(at_s * TICKS), key)
-        yield from watch.finish()
+            yield from watching.push(data, round(at_s * TICKS), key)
+        yield from watching.finish()

@@ -5,6 +5,7 @@
 //! behind, sits down or was switched on has to be absorbed: it is simply no longer changing.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use edusense_bitstream::luma::{Band, LumaView, Shape};
 
@@ -14,6 +15,7 @@ use crate::light::{Light, dim};
 use crate::regions::{Component, Finder};
 use crate::small::{Averager, Small, edge};
 use crate::tracks::{Rule, Track, When, follow};
+use crate::zones::Zones;
 
 /// Looks further apart than this have nothing to say about each other.
 const PAUSE_S: f64 = 10.0;
@@ -79,6 +81,9 @@ struct Seen {
 /// Finds what moves in one camera's pictures; they may come at any cadence, five a second or one in two seconds.
 pub struct Detector {
     settings: Settings,
+    zones: Arc<Zones>,
+    /// Which cells count, where not all do.
+    counts: Option<Vec<bool>>,
     shape: Option<Shape>,
     averager: Averager,
     finder: Finder,
@@ -109,6 +114,8 @@ impl Detector {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
+            zones: Arc::default(),
+            counts: None,
             shape: None,
             averager: Averager::default(),
             finder: Finder::default(),
@@ -121,6 +128,17 @@ impl Detector {
             tracks: Vec::new(),
             light_since_s: None,
             light_last_s: f64::NEG_INFINITY,
+        }
+    }
+
+    /// Says where motion counts from the next look on. What was learned of the place stays.
+    pub fn set_zones(&mut self, zones: &Arc<Zones>) {
+        if *self.zones != **zones {
+            self.zones = zones.clone();
+            self.counts = self
+                .history
+                .back()
+                .and_then(|seen| zones.mask(seen.picture.width, seen.picture.height));
         }
     }
 
@@ -149,6 +167,7 @@ impl Detector {
             self.shape = Some(shape);
             self.noise = vec![FIRST_NOISE; now.data.len()];
             self.busy = vec![0.0; now.data.len()];
+            self.counts = self.zones.mask(now.width, now.height);
             self.started_s = t_s;
         }
         if !known || !(0.0..=PAUSE_S).contains(&gap_s) {
@@ -217,6 +236,7 @@ impl Detector {
             light.strength() > settings.light_levels || taken * 2 > differing,
         );
         self.learn(t_s, gap_s, &scratch, &mut evidence);
+        self.leave_out(&mut evidence);
         let strong = (settings.area * now.data.len() as f32 * 0.5).max(3.0) as usize;
         let mut components = self.finder.find(&evidence, now.width, CLEAR, strong);
         if lit {
@@ -280,6 +300,15 @@ impl Detector {
             *noise += (difference - *noise).clamp(-1.0, 1.0) * noise_step;
             *busy += (f32::from(u8::from(*evidence >= 1.0)) - *busy) * busy_step;
             if *busy > self.settings.busy_rate {
+                *evidence = 0.0;
+            }
+        }
+    }
+
+    /// What is evidence where motion does not count is none.
+    fn leave_out(&self, evidence: &mut [f32]) {
+        for (evidence, counts) in evidence.iter_mut().zip(self.counts.iter().flatten()) {
+            if !counts {
                 *evidence = 0.0;
             }
         }

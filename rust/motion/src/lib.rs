@@ -19,8 +19,10 @@ mod regions;
 mod settings;
 mod small;
 mod tracks;
+mod zones;
 
 pub use detector::{Detector, Look, Region};
 pub use events::{Event, EventTracker};
 pub use gate::{Gate, GateReading, GateState};
 pub use settings::Settings;
+pub use zones::{Polygon, Zones};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use edusense_bitstream::{AccessUnit, Codec};
 use edusense_decode::{Chain, H264Intra, JpegEighth};
-use edusense_motion::Region;
+use edusense_motion::{Polygon, Region, Zones};
 use edusense_stream as stream;
 use edusense_stream::{News, Stage, WatchEvent};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -117,6 +117,17 @@ impl Engine {
             self.engine.update(configs);
             Ok::<_, stream::StreamError>(())
         })
+    }
+
+    /// Where in a camera's picture motion counts. False: no such camera.
+    fn set_zones(
+        &self,
+        py: Python<'_>,
+        camera: &str,
+        watch: Vec<Polygon>,
+        ignore: Vec<Polygon>,
+    ) -> PyResult<bool> {
+        py.outside(|| Ok::<_, NativeError>(self.engine.set_zones(camera, Zones { watch, ignore })))
     }
 
     fn next_event<'py>(
@@ -379,6 +390,14 @@ impl Watch {
             state: Mutex::new((watch, budget)),
             chain: chain_of(&Arc::new(PyAv::new())),
             codec,
+        })
+    }
+
+    /// Where motion counts.
+    fn set_zones(&self, py: Python<'_>, watch: Vec<Polygon>, ignore: Vec<Polygon>) -> PyResult<()> {
+        py.outside(|| {
+            self.held().0.set_zones(Arc::new(Zones { watch, ignore }));
+            Ok::<_, NativeError>(())
         })
     }
 

@@ -3,7 +3,7 @@
 //! Luma comes in as a NumPy array of `uint8[height, width]` and is read where it lies: any array whose rows are contiguous will
 //! do, so a plane of FFmpeg's with its padding needs no copy.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use edusense_bitstream::{Codec, Reader, SliceKind};
 use edusense_decode::LumaView;
@@ -186,6 +186,19 @@ impl Detector {
         Ok(Self(Mutex::new(motion::Detector::new(settings_of(
             settings,
         )?))))
+    }
+
+    /// Where motion counts.
+    fn set_zones(
+        &self,
+        py: Python<'_>,
+        watch: Vec<motion::Polygon>,
+        ignore: Vec<motion::Polygon>,
+    ) -> PyResult<()> {
+        py.outside(|| {
+            held(&self.0).set_zones(&Arc::new(motion::Zones { watch, ignore }));
+            Ok::<_, NativeError>(())
+        })
     }
 
     fn look(&self, py: Python<'_>, t_s: f64, luma: PyReadonlyArray2<'_, u8>) -> PyResult<Look> {

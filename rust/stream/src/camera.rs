@@ -105,6 +105,10 @@ impl Camera {
         }
     }
 
+    pub(crate) fn set_zones(&self, zones: Arc<edusense_motion::Zones>) {
+        lock(&self.watched).watch.set_zones(zones);
+    }
+
     pub(crate) fn take_look(&self, depth: crate::look::Depth) -> Option<Look> {
         lock(&self.watched).watch.take(depth)
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use edusense_bitstream::AccessUnit;
 use edusense_decode::{AllRefused, Chain, Luma};
+use edusense_motion::Zones;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -308,6 +309,14 @@ impl Engine {
             cameras.by_slot.remove(&slot);
             self.inner.queue.set(slot, None);
         }
+    }
+
+    /// Says where in a camera's picture motion counts; it goes on undisturbed. False, if there is none of that id.
+    pub fn set_zones(&self, id: &str, zones: Zones) -> bool {
+        let camera = lock(&self.inner.cameras).get(id);
+        camera
+            .map(|camera| camera.set_zones(Arc::new(zones)))
+            .is_some()
     }
 
     /// Calls a camera now, whatever happened before. False, if there is none of that id.

@@ -13,9 +13,10 @@ mod kinds;
 mod verdicts;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use edusense_decode::Chain;
-use edusense_motion::{Detector, EventTracker, GateState};
+use edusense_motion::{Detector, EventTracker, GateState, Zones};
 
 use crate::budget::Budget;
 use crate::gating::{GateStatus, Gating};
@@ -85,6 +86,7 @@ pub struct CameraWatch {
     buffer: GopBuffer,
     gating: Gating,
     detector: Option<Detector>,
+    zones: Arc<Zones>,
     tracker: EventTracker,
     progress: Option<Progress>,
     pending: VecDeque<Pending>,
@@ -115,6 +117,7 @@ impl CameraWatch {
             buffer: GopBuffer::new(settings.buffer_s, settings.buffer_bytes),
             gating: Gating::new(settings.gate),
             detector: Some(Detector::new(settings.motion)),
+            zones: Arc::default(),
             tracker: EventTracker::new(&settings.motion),
             progress: None,
             pending: VecDeque::new(),
@@ -135,6 +138,12 @@ impl CameraWatch {
             counts: WatchCounts::default(),
             settings,
         }
+    }
+
+    /// Says where motion counts, from the next look on. The gate sees whole pictures all the same: what it suspects elsewhere is
+    /// withdrawn.
+    pub fn set_zones(&mut self, zones: Arc<Zones>) {
+        self.zones = zones;
     }
 
     /// Takes the next picture. `cut`: it does not continue what came before (new parameters, the camera's clock jumped).
@@ -362,7 +371,8 @@ impl CameraWatch {
                 .map(|unit| unit.au.clone())
                 .collect();
             let wanted = choose(&run, part.from - start, self.seen_pts, self.settings.step_s);
-            let detector = self.detector.take()?;
+            let mut detector = self.detector.take()?;
+            detector.set_zones(&self.zones);
             self.pending.pop_front();
             if depth == Depth::Key {
                 self.skip("budget", (part.to - part.from - 1) as u64);
@@ -468,6 +478,7 @@ impl CameraWatch {
         let old = std::mem::replace(self, fresh);
         self.next_id = old.next_id;
         self.counts = old.counts;
+        self.zones = old.zones;
         self.trouble = Some(trouble.to_owned());
         let mut outcome = Outcome::default();
         let mut withdraw = |id, at_s| {

@@ -426,19 +426,14 @@ impl WatchListener {
 
     fn take(&mut self, picture: Arrived) {
         let inner = &self.inner;
-        let ticks_s = inner.clock.ticks_s();
+        let (ticks_s, unix_s) = (inner.clock.ticks_s(), inner.clock.unix_s());
         let mut watched = lock(&self.camera.watched);
-        watched.arrivals.push(&picture, inner.clock.unix_s());
+        watched.arrivals.push(&picture, unix_s);
         let cut = picture.new_parameters;
-        let (unit, jumped) = place(
-            &mut watched.timeline,
-            picture,
-            ticks_s,
-            inner.clock.unix_s(),
-        );
+        let (unit, jumped) = place(&mut watched.timeline, picture, ticks_s, unix_s);
         let clips = watched.recorder.push(&unit);
         let began = unit.au.key;
-        let before = watched.watch.want();
+        let parts = watched.watch.parts();
         let events = watched.watch.push(unit, cut || jumped);
         if began && ticks_s - watched.rate.0 >= RATE_S {
             let bytes = watched.watch.counts().bytes;
@@ -456,7 +451,8 @@ impl WatchListener {
                 inner,
             );
         }
-        if watched.watch.want() != before {
+        // Between key pictures nothing changes what is wanted but a part that ends or a gate that fires.
+        if began || watched.watch.fires() || watched.watch.parts() != parts {
             self.camera.ask(&watched, inner);
         }
         drop(watched);

@@ -73,6 +73,8 @@ pub struct GopBuffer {
     pictures: usize,
     next_serial: u64,
     headless: bool,
+    /// When the second oldest group begins. It stands here because the groups themselves are rarely in a cache.
+    second_pts: Option<i64>,
 }
 
 impl GopBuffer {
@@ -87,12 +89,13 @@ impl GopBuffer {
             pictures: 0,
             next_serial: 0,
             headless: true,
+            second_pts: None,
         }
     }
 
     /// Takes the next picture. `cut`: it cannot belong to the group before, whatever its kind (new parameters, a jump).
     pub fn push(&mut self, unit: Unit, cut: bool) -> Pushed {
-        let size = unit.au.data.len();
+        let (size, pts) = (unit.au.data.len(), unit.au.pts);
         if unit.au.key {
             let short = !self.headless
                 && !cut
@@ -111,7 +114,8 @@ impl GopBuffer {
                 self.bytes += size;
                 self.pictures += 1;
                 self.headless = false;
-                self.trim();
+                self.mind_second();
+                self.trim(pts);
                 return self.within(Pushed::Began);
             }
         } else if self.headless || cut {
@@ -126,7 +130,7 @@ impl GopBuffer {
         gop.bytes += size;
         self.bytes += size;
         self.pictures += 1;
-        self.trim();
+        self.trim(pts);
         self.within(Pushed::Joined)
     }
 
@@ -139,6 +143,7 @@ impl GopBuffer {
             self.bytes -= gop.bytes;
             self.pictures -= gop.units.len();
         }
+        self.mind_second();
         self.headless = true;
         Pushed::GivenUp
     }
@@ -147,23 +152,23 @@ impl GopBuffer {
         self.bytes <= self.most_bytes && self.pictures <= MOST_PICTURES
     }
 
-    fn trim(&mut self) {
-        let newest = self
-            .gops
-            .back()
-            .and_then(|gop| gop.units.last())
-            .map_or(0, |unit| unit.au.pts);
-        while let (Some(first), Some(second)) = (self.gops.front(), self.gops.get(1)) {
-            let rest_s = second.units.first().map_or(0.0, |unit| {
-                newest.saturating_sub(unit.au.pts) as f64 / TICKS
-            });
+    fn trim(&mut self, newest: i64) {
+        while let Some(second) = self.second_pts {
+            let rest_s = newest.saturating_sub(second) as f64 / TICKS;
             if rest_s < self.keep_s && self.fits() {
                 return;
             }
-            self.bytes -= first.bytes;
-            self.pictures -= first.units.len();
-            self.gops.pop_front();
+            if let Some(first) = self.gops.pop_front() {
+                self.bytes -= first.bytes;
+                self.pictures -= first.units.len();
+            }
+            self.mind_second();
         }
+    }
+
+    fn mind_second(&mut self) {
+        let second = self.gops.get(1).and_then(|gop| gop.units.first());
+        self.second_pts = second.map(|unit| unit.au.pts);
     }
 
     /// The stream broke off: what follows does not continue the newest group.

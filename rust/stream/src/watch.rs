@@ -90,6 +90,7 @@ pub struct CameraWatch {
     tracker: EventTracker,
     progress: Option<Progress>,
     pending: VecDeque<Pending>,
+    parts: u64,
     fires: bool,
     suspicion: Option<Suspicion>,
     open: Option<Open>,
@@ -121,6 +122,7 @@ impl CameraWatch {
             tracker: EventTracker::new(&settings.motion),
             progress: None,
             pending: VecDeque::new(),
+            parts: 0,
             fires: false,
             suspicion: None,
             open: None,
@@ -261,6 +263,7 @@ impl CameraWatch {
                 start_s: progress.start_s,
                 closes,
             };
+            self.parts += 1;
             self.pending.push_back(Pending {
                 part,
                 fired: progress.fired,
@@ -294,6 +297,16 @@ impl CameraWatch {
         if pictures > 0 {
             *self.counts.skipped.entry(reason).or_default() += pictures;
         }
+    }
+
+    /// Parts that have ended so far.
+    pub(crate) fn parts(&self) -> u64 {
+        self.parts
+    }
+
+    /// Whether the gate fires at this moment.
+    pub(crate) fn fires(&self) -> bool {
+        self.fires
     }
 
     /// Something moves, or may: what comes next must be looked at.

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import tty
 from collections.abc import Iterator
 from pathlib import Path
@@ -214,7 +215,14 @@ def test_a_frame_that_is_none_is_told_with_its_place_its_word_and_a_hint(
     sent: bytes, reason: str, message: str
 ) -> None:
     with VirtualRdm6300() as device:
-        sender = threading.Thread(target=lambda: device.wait_open(10) and device.send(sent) and device.tap(TAG, 0.2))
+        # What lies in the port when it is opened is thrown away: the frame comes once it is listened to.
+        def send() -> None:
+            if device.wait_open(10):
+                time.sleep(1.0)
+                device.send(sent)
+                device.tap(TAG, 0.2)
+
+        sender = threading.Thread(target=send)
         sender.start()
         result = invoke("listen", device.address, "--count", "1", "--timeout", "20")
         sender.join()

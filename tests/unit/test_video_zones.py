@@ -97,6 +97,20 @@ def test_no_region_lies_where_motion_does_not_count(
         assert not (apart if watched else inside), (zone, (x, y, w, h))
 
 
+@pytest.mark.parametrize("zones", [([], [rectangle(0, 0.5, 1, 1)]), ([rectangle(0, 0, 1, 0.5)], [])])
+@pytest.mark.parametrize("top", [120, 121])
+def test_what_moves_along_the_border_of_a_zone_is_not_seen_beyond_it(zones: Any, top: int) -> None:
+    detector = _native.Detector()
+    detector.set_zones(*zones)
+    rng = np.random.default_rng(7)
+    for index in range(40):
+        picture = rng.normal(90, 1.5, (HEIGHT, WIDTH)).clip(0, 255).astype(np.uint8)
+        if index >= 8:
+            x = 20 + 6 * (index - 8)
+            picture[top : top + 100, x : x + 60] = 220
+        assert detector.look(index * 0.1, picture).regions == []
+
+
 @pytest.fixture(scope="module")
 def corridor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clip = library_clip("corridor", Encoding(width=320, height=240, fps=10.0, gop_s=1.0), seconds=20.0, seed=3)

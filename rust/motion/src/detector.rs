@@ -15,7 +15,7 @@ use crate::light::{Light, dim};
 use crate::regions::{Component, Finder};
 use crate::small::{Averager, Small, edge};
 use crate::tracks::{Rule, Track, When, follow};
-use crate::zones::Zones;
+use crate::zones::{Mask, Zones};
 
 /// Looks further apart than this have nothing to say about each other.
 const PAUSE_S: f64 = 10.0;
@@ -83,7 +83,9 @@ pub struct Detector {
     settings: Settings,
     zones: Arc<Zones>,
     /// Which cells count, where not all do.
-    counts: Option<Vec<bool>>,
+    mask: Option<Mask>,
+    /// Each cell's own difference; only where there is a mask.
+    single: Vec<f32>,
     shape: Option<Shape>,
     averager: Averager,
     finder: Finder,
@@ -115,7 +117,8 @@ impl Detector {
         Self {
             settings,
             zones: Arc::default(),
-            counts: None,
+            mask: None,
+            single: Vec::new(),
             shape: None,
             averager: Averager::default(),
             finder: Finder::default(),
@@ -135,7 +138,8 @@ impl Detector {
     pub fn set_zones(&mut self, zones: &Arc<Zones>) {
         if *self.zones != **zones {
             self.zones = zones.clone();
-            self.counts = self
+            // Before the first picture there is no size to lay them over; then `look_at` does it.
+            self.mask = self
                 .history
                 .back()
                 .and_then(|seen| zones.mask(seen.picture.width, seen.picture.height));
@@ -167,7 +171,7 @@ impl Detector {
             self.shape = Some(shape);
             self.noise = vec![FIRST_NOISE; now.data.len()];
             self.busy = vec![0.0; now.data.len()];
-            self.counts = self.zones.mask(now.width, now.height);
+            self.mask = self.zones.mask(now.width, now.height);
             self.started_s = t_s;
         }
         if !known || !(0.0..=PAUSE_S).contains(&gap_s) {
@@ -219,12 +223,20 @@ impl Detector {
         let settings = self.settings;
         let mut evidence = std::mem::take(&mut self.evidence);
         let mut scratch = std::mem::take(&mut self.scratch);
+        let mut single = std::mem::take(&mut self.single);
         let Some(then) = self.then(t_s) else {
             return nothing(t_s);
         };
         let age_s = t_s - then.t_s;
         let light = Light::between(&then.picture, now);
-        differences(&then.picture, now, light, &mut scratch, &mut evidence);
+        differences(
+            &then.picture,
+            now,
+            light,
+            self.mask.is_some().then_some(&mut single),
+            &mut scratch,
+            &mut evidence,
+        );
         let differing = judge(&mut evidence, &self.noise, &settings);
         let taken = if differing as f32 > settings.light_share * evidence.len() as f32 {
             dim(&then.picture, now, &mut evidence)
@@ -236,7 +248,9 @@ impl Detector {
             light.strength() > settings.light_levels || taken * 2 > differing,
         );
         self.learn(t_s, gap_s, &scratch, &mut evidence);
-        self.leave_out(&mut evidence);
+        if let Some(mask) = &self.mask {
+            mask.apply(&single, &mut evidence);
+        }
         let strong = (settings.area * now.data.len() as f32 * 0.5).max(3.0) as usize;
         let mut components = self.finder.find(&evidence, now.width, CLEAR, strong);
         if lit {
@@ -263,7 +277,7 @@ impl Detector {
             until_s: t_s - age_s + gap_s / 2.0,
         };
         follow(&mut self.tracks, &components, when, now.width, rule);
-        (self.evidence, self.scratch) = (evidence, scratch);
+        (self.evidence, self.scratch, self.single) = (evidence, scratch, single);
         self.report(t_s, now, differing as f32 / now.data.len() as f32, lit)
     }
 
@@ -300,15 +314,6 @@ impl Detector {
             *noise += (difference - *noise).clamp(-1.0, 1.0) * noise_step;
             *busy += (f32::from(u8::from(*evidence >= 1.0)) - *busy) * busy_step;
             if *busy > self.settings.busy_rate {
-                *evidence = 0.0;
-            }
-        }
-    }
-
-    /// What is evidence where motion does not count is none.
-    fn leave_out(&self, evidence: &mut [f32]) {
-        for (evidence, counts) in evidence.iter_mut().zip(self.counts.iter().flatten()) {
-            if !counts {
                 *evidence = 0.0;
             }
         }

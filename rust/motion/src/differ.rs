@@ -6,11 +6,13 @@ use crate::small::{LEVEL, Small};
 
 /// Mean absolute difference over 3 × 3 cells, in levels, after the light has been taken out; `out` and `kept` get the same.
 ///
-/// The absolute values are averaged, not the differences: a patterned coat differs by as much up as down.
+/// The absolute values are averaged, not the differences: a patterned coat differs by as much up as down. `single`, where it is
+/// wanted, gets them before they are averaged.
 pub(crate) fn differences(
     then: &Small,
     now: &Small,
     light: Light,
+    single: Option<&mut Vec<f32>>,
     kept: &mut Vec<f32>,
     out: &mut Vec<f32>,
 ) {
@@ -28,6 +30,9 @@ pub(crate) fn differences(
         // Burned-in text keeps its brightness whatever the light does: what has not changed at all has not moved either.
         let plain = f32::from(*now) - f32::from(*then);
         *difference = difference.abs().min(plain.abs()) * scale;
+    }
+    if let Some(single) = single {
+        single.clone_from(out);
     }
     kept.clear();
     kept.resize(out.len(), 0.0);

@@ -13,8 +13,8 @@ pub struct Zones {
 }
 
 impl Zones {
-    /// Whether each cell of a small picture counts, row by row; `None` where all do.
-    pub(crate) fn mask(&self, width: usize, height: usize) -> Option<Vec<bool>> {
+    /// Which cells of a small picture count; `None` where all do.
+    pub(crate) fn mask(&self, width: usize, height: usize) -> Option<Mask> {
         if width * height == 0 || self.watch.is_empty() && self.ignore.is_empty() {
             return None;
         }
@@ -34,8 +34,61 @@ impl Zones {
         for (counts, ignored) in counts.iter_mut().zip(lay(&self.ignore)) {
             *counts &= !ignored;
         }
-        counts.contains(&false).then_some(counts)
+        counts.contains(&false).then(|| Mask::new(counts, width))
     }
+}
+
+/// Which cells count.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Mask {
+    counts: Vec<bool>,
+    width: usize,
+    /// Cells that count and have a neighbour that does not.
+    border: Vec<usize>,
+}
+
+impl Mask {
+    fn new(counts: Vec<bool>, width: usize) -> Self {
+        let height = counts.len() / width;
+        let mixed = |at: &usize| {
+            counts[*at] && around(*at, width, height).any(|neighbour| !counts[neighbour])
+        };
+        let border = (0..counts.len()).filter(mixed).collect();
+        Self {
+            counts,
+            width,
+            border,
+        }
+    }
+
+    /// Takes out of the evidence what does not count. Evidence is averaged over 3 × 3 cells: what moves just beyond the border has
+    /// left some on this side of it, which goes as well.
+    pub(crate) fn apply(&self, single: &[f32], evidence: &mut [f32]) {
+        let height = self.counts.len() / self.width;
+        for &at in &self.border {
+            let (mut all, mut own) = (0.0, 0.0);
+            for neighbour in around(at, self.width, height) {
+                all += single[neighbour];
+                own += single[neighbour] * f32::from(u8::from(self.counts[neighbour]));
+            }
+            evidence[at] *= if all > 0.0 { own / all } else { 0.0 };
+        }
+        for (evidence, counts) in evidence.iter_mut().zip(&self.counts) {
+            if !counts {
+                *evidence = 0.0;
+            }
+        }
+    }
+}
+
+/// A cell and its eight neighbours; the picture's border is repeated, as where differences are averaged.
+fn around(at: usize, width: usize, height: usize) -> impl Iterator<Item = usize> {
+    let (x, y) = (at % width, at / width);
+    let near = |at: usize, most: usize| [at.saturating_sub(1), at, (at + 1).min(most - 1)];
+    let columns = near(x, width);
+    near(y, height)
+        .into_iter()
+        .flat_map(move |y| columns.map(|x| y * width + x))
 }
 
 /// Marks the cells whose middle is in a polygon; of a polygon smaller than that, those that its corners are in.
@@ -101,7 +154,7 @@ mod tests {
         let count = |zones: Zones| {
             zones
                 .mask(4, 4)
-                .map(|mask| mask.iter().filter(|cell| **cell).count())
+                .map(|mask| mask.counts.iter().filter(|cell| **cell).count())
         };
         assert_eq!(count(zones(&[&LEFT], &[])), Some(8));
         assert_eq!(count(zones(&[], &[&LEFT])), Some(8));
@@ -114,9 +167,29 @@ mod tests {
         let tiny: [[f32; 2]; 3] = [[0.51, 0.51], [0.52, 0.51], [0.52, 0.52]];
         let mask = zones(&[&tiny], &[]).mask(4, 4);
         assert_eq!(
-            mask.map(|mask| mask.iter().position(|cell| *cell)),
+            mask.map(|mask| mask.counts.iter().position(|cell| *cell)),
             Some(Some(10))
         );
+    }
+
+    #[test]
+    fn what_moves_beyond_the_border_leaves_nothing_on_this_side() {
+        let Some(mask) = zones(&[], &[&LEFT]).mask(6, 6) else {
+            panic!("half is masked")
+        };
+        let apply = |moving: usize| {
+            let mut single = vec![0.0; 36];
+            single[moving] = 9.0;
+            let mut evidence: Vec<f32> = (0..36)
+                .map(|at| around(at, 6, 6).map(|cell| single[cell]).sum::<f32>() / 9.0)
+                .collect();
+            mask.apply(&single, &mut evidence);
+            evidence
+        };
+        assert!(apply(14).iter().all(|evidence| *evidence == 0.0));
+        let inside = apply(15);
+        let seen: Vec<usize> = (0..36).filter(|at| inside[*at] > 0.9).collect();
+        assert_eq!(seen, [9, 10, 15, 16, 21, 22]);
     }
 
     #[test]
@@ -125,7 +198,7 @@ mod tests {
         for x in odd {
             for y in odd {
                 let mask = zones(&[&[[x, y], [0.2, 0.3]]], &[&[[y, x]], &[]]).mask(7, 3);
-                assert!(mask.is_none_or(|mask| mask.len() == 21));
+                assert!(mask.is_none_or(|mask| mask.counts.len() == 21));
             }
         }
         assert_eq!(zones(&[], &[&LEFT]).mask(0, 0), None);

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import keyword
 import re
+import shlex
 from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -50,8 +52,8 @@ def write_project(kind: str, name: str, folder: Path) -> list[Path]:
             whose = point.dist.name if point.dist is not None else "?"
             raise UsageError(f"there is a {kind} `{name}` already, in `{whose}`", hint="take another name")
     module = name.replace("-", "_")
-    if not f"{module}_{kind}".isidentifier():
-        raise UsageError(f"`{name}` is no name for a {kind}", hint="take another one")
+    if keyword.iskeyword(module):
+        raise UsageError(f"`{name}` is a word of Python's own", hint=f"take another name, such as `{name}-{kind}`")
     words = {"name": name, "module": module, "title": "".join(part.capitalize() for part in name.split("-"))}
     templates = resources.files(__package__) / kind
     environment = jinja2.Environment(
@@ -95,18 +97,19 @@ def command() -> None:
     """
 
 
-def _kind(kind: str) -> Callable[[str, str | None, bool], None]:
+def _writer(kind: str) -> Callable[[str, str | None, bool], None]:
     def write(name: str, out: str | None, as_json: bool) -> None:
         folder = Path(out) if out is not None else Path(f"edusense-{name}")
         for file in write_project(kind, name, folder):
             row({"file": str(file)}, as_json=as_json, text=str(file))
-        talk(f"next: cd {folder} && pip install --editable . && pytest; its README.md says what to change")
+        place = shlex.quote(str(folder))
+        talk(f"next: cd {place} && pip install --editable . && pytest; its README.md says what to change")
 
     return write
 
 
 def _command(kind: str, text: str) -> None:
-    write = click.argument("name")(_kind(kind))
+    write = click.argument("name")(_writer(kind))
     write = click.option("--out", type=click.Path(file_okay=False), help="Folder to write [default: edusense-NAME].")(
         write
     )

@@ -28,6 +28,10 @@ def edit_toml(text: str, changes: Sequence[tuple[str, Sequence[str | int], Any]]
 def h264_intra(unit: bytes) -> npt.NDArray[np.uint8]: ...
 def jpeg_eighth(data: bytes) -> tuple[npt.NDArray[np.uint8], int, int, str | None]: ...
 
+# ---- heat (rust/python/src/heat.rs)
+
+_Heat = tuple[int, int, npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
+
 # ---- pictures (rust/python/src/pictures.rs)
 
 @final
@@ -68,6 +72,7 @@ class Detector:
     def set_zones(
         self, watch: Sequence[Sequence[tuple[float, float]]], ignore: Sequence[Sequence[tuple[float, float]]]
     ) -> None: ...
+    def heat(self) -> _Heat | None: ...
     def look(self, t_s: float, luma: npt.NDArray[np.uint8]) -> Look: ...
 
 @final
@@ -118,6 +123,7 @@ MOTION_SETTINGS: list[str]
 @final
 class Engine:
     def __new__(cls, **settings: float) -> Engine: ...
+    def heat(self, camera: str) -> tuple[bool, _Heat | None]: ...
     def update(self, cameras: Sequence[tuple[str, str, str | None, str | None, str | None]]) -> None: ...
     def set_zones(
         self,

@@ -121,3 +121,31 @@ def test_a_clip_of_an_event(running_school, tmp_path):
     told = edusense("video", "clip", "205-0-1795443259781-4", *words)
     assert told.returncode == 4
     assert out.stat().st_size == len(running_school.connect().clip(event["id"], reason="a test"))
+
+
+def test_pictures_of_a_running_box(running_school, tmp_path):
+    site = str(running_school.site)
+    why = "trying it"
+    done = edusense(
+        "video", "contact-sheet", "--out", str(tmp_path / "s.png"), "--reason", why, "--json", "--site", site
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == 2
+    for row in rows:
+        validate("video contact-sheet", row)
+        assert row["picture"]
+        assert row["age_s"] < 60
+    done = edusense("video", "timeline", "--hours", "1", "--out", str(tmp_path / "t.html"), "--json", "--site", site)
+    assert done.returncode == 0, done.stderr
+    for line in done.stdout.splitlines():
+        validate("video timeline", json.loads(line))
+    assert done.stdout
+    done = edusense("video", "heatmap", "205-0", "--out", str(tmp_path / "h.png"), "--reason", why, "--site", site)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "h.png").read_bytes().startswith(b"\x89PNG")
+    done = edusense("video", "heatmap", "nobody", "--out", str(tmp_path / "n.png"), "--reason", why, "--site", site)
+    assert done.returncode != 0
+    assert "there is no camera `nobody`" in done.stderr
+    done = edusense("video", "timeline", "--camera", "nobody", "--out", str(tmp_path / "n.png"), "--site", site)
+    assert "there is no camera `nobody`" in done.stderr

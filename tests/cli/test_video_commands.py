@@ -151,3 +151,44 @@ def pictures(path: Path) -> list[bytes]:
     """Every picture as it is shown, as bytes of luma."""
     with av.open(str(path), "r") as container:
         return [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
+
+
+def test_heat_map_and_timeline_of_files(scene: Path, tmp_path: Path):
+    told = edusense("video", "heatmap", scene, "--out", tmp_path / "heat.png", "--json")
+    assert told.returncode == 0, told.stderr
+    row = json.loads(told.stdout)
+    validate("video heatmap", row)
+    assert row["moved_share"] > 0
+    with Image.open(tmp_path / "heat.png") as picture:
+        assert picture.width == 960
+    assert (tmp_path / "heat.png").stat().st_mode & 0o777 == 0o640
+    told = edusense("video", "heatmap", scene, "--out", tmp_path / "heat.html", "--width", 320)
+    assert "of the picture moved" in told.stdout
+    assert "data:image/png;base64," in (tmp_path / "heat.html").read_text()
+
+    told = edusense("video", "timeline", scene, "--out", tmp_path / "line.html", "--json")
+    assert told.returncode == 0, told.stderr
+    rows = [json.loads(line) for line in told.stdout.splitlines()]
+    assert rows
+    for row in rows:
+        validate("video timeline", row)
+        assert row["row"] == "scene.h264"
+    assert (tmp_path / "line.html").read_text().count('class="event"') == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["heatmap", "{scene}", "--out", "heat.gif"], 2, "is to end with .png or .html"),
+        (["heatmap", "none.mp4", "--out", "{tmp}/heat.png"], 6, "does not exist"),
+        (["heatmap", "gate-1", "--out", "{tmp}/heat.png"], 2, "only with a reason"),
+        (["contact-sheet", "--out", "{tmp}/sheet.png"], 2, "only with a reason"),
+        (["timeline", "{scene}", "--camera", "x", "--out", "{tmp}/x.png"], 2, "`--camera` is for cameras of the box"),
+        (["timeline", "rtsp://10.0.0.1/x", "--out", "{tmp}/x.png"], 2, "live stream"),
+    ],
+)
+def test_wrong_calls_for_pictures(arguments: list[str], status: int, said: str, scene: Path, tmp_path: Path):
+    told = edusense("video", *(part.format(scene=scene, tmp=tmp_path) for part in arguments))
+    assert told.returncode == status
+    assert said in told.stderr
+    assert not list(tmp_path.iterdir())

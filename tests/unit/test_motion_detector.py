@@ -174,3 +174,56 @@ def test_settings_have_names():
         _native.Detector(colour=1.0)
     with pytest.raises(TypeError, match="contrast"):
         _native.EventTracker(contrast=-1.0)
+
+
+LEFT = [[0.0, 0.0], [0.5, 0.0], [0.5, 1.0], [0.0, 1.0]]
+RIGHT = [[0.5, 0.0], [1.0, 0.0], [1.0, 1.0], [0.5, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("watch", "ignore", "seen"),
+    [([], [LEFT], False), ([RIGHT], [], False), ([], [RIGHT], True), ([LEFT], [], True), ([LEFT], [LEFT], False)],
+)
+def test_zones_decide_whether_who_walks_on_the_left_is_seen(watch: list[object], ignore: list[object], seen: bool):
+    world = World()
+    world.detector.set_zones(watch, ignore)  # type: ignore[arg-type] # lists are what callers write
+    walk(world, 0.2, end=6.5)  # from 100 to 220 of 640
+    assert len(world.finish()) == seen
+
+
+def test_who_walks_out_of_an_ignored_part_is_seen_from_there_on_and_boxes_stay_outside_it():
+    world = World()
+    world.detector.set_zones([], [LEFT])
+    walk(world, 0.1, start=5, end=9, speed=100)  # reaches x = 320 with the right side at 7
+    (event,) = world.finish()
+    assert 6.3 < event.start_s < 7.9
+    assert all(x >= 320 - 4 for x, _, _, _ in event.regions)
+
+
+def test_zones_can_change_while_it_looks_and_heat_tells_where_it_was():
+    world = World()
+    for t_s in np.arange(0, 20, 0.2):
+        if t_s > 9.9:
+            world.detector.set_zones([], [RIGHT] if t_s < 10.1 else [])
+        gone = t_s % 5 * 30
+        world.look(float(t_s), world.picture((400 + gone, 150)))
+    heat = world.detector.heat()
+    assert heat is not None
+    width, height, moved_s, masked, closed = heat
+    assert (width, height, moved_s.size, masked.size, closed.size) == (160, 90, 14400, 14400, 0)
+    moved = moved_s.reshape(height, width)
+    assert moved[:, 100:].sum() > 0
+    assert moved[:, :90].sum() == 0
+
+
+def test_what_changes_for_ever_masks_itself_and_shows_in_the_heat():
+    world = World(noise=0.5)
+    for index in range(300):
+        picture = world.picture(None)
+        picture[8:24, 8:120] = (40, 120, 200)[index % 3]
+        world.look(index * 0.2, picture)
+    heat = world.detector.heat()
+    assert heat is not None
+    masked = heat[3].reshape(90, 160)
+    assert masked[2:6, 2:30].mean() > 0.9
+    assert masked[20:].sum() == 0

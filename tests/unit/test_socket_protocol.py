@@ -62,6 +62,9 @@ class School:
     def thumbnail(self, event):
         return self.clip(event)[:16]
 
+    def heatmap(self, camera):
+        return b"\x89PNG of " + camera.encode()
+
     def snapshot(self, camera):
         if camera == "silent":
             raise DeviceTimeoutError("`silent` did not answer")
@@ -153,6 +156,7 @@ def test_every_call_of_the_client(box, school):
     assert box.clip("205-front-17", reason=WHY) == bytes(range(256)) * 8192
     assert box.thumbnail("205-front-17", reason=WHY) == bytes(range(16))
     assert box.snapshot("205-front", reason=WHY).startswith(b"\xff\xd8")
+    assert box.heatmap("205-front", reason=WHY) == b"\x89PNG of 205-front"
     box.retry("205-front")
     assert school.retried == ["205-front"]
     row = box.tap("canteen-left", "010063E9AE")

@@ -88,6 +88,10 @@ class AsyncBox:
         """The newest picture of a camera, as JPEG; as `Box.snapshot`."""
         return (await self._call("snapshot", camera=camera, reason=reason))[2]
 
+    async def heatmap(self, camera: str, *, reason: str) -> bytes:
+        """Where things moved in a camera's picture, as PNG; as `Box.heatmap`."""
+        return (await self._call("heatmap", camera=camera, reason=reason))[2]
+
     async def record_export(self, what: str, of: str, *, reason: str) -> None:
         """Has an export written to the audit log that did not come through the box; as `Box.record_export`."""
         await self._call("record-export", what=what, of=of, reason=reason)

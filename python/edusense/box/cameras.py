@@ -50,6 +50,7 @@ _NOTHING = {
     "gate": {"state": "learning", "level": 0.0, "threshold": 0.0, "noise": 0.0},
     "events": 0,
     "last_event_s": None,
+    "picture_s": None,
     "reconnects": 0,
 }
 """What stands in the row of a camera that the engine does not have yet."""
@@ -174,6 +175,21 @@ class CamerasPart(Part):
         if self._engine is None:
             raise EdusenseError("the engine does not run at the moment", hint="`edusense status` says why")
         return self._engine
+
+    def heatmap(self, camera: str) -> bytes:
+        """Where things moved in a camera's picture since it was called, as PNG.
+
+        Raises:
+            BoxUnknownError: the site has no such camera, or nothing of it was looked at yet.
+        """
+        if camera not in self._held:
+            self._known(camera)
+        found = self.engine(camera).heat(camera) if camera in self._held else None
+        if found is None:
+            raise BoxUnknownError(
+                f"nothing of camera `{camera}` was looked at yet", hint="`edusense status` says how it is"
+            )
+        return found.png()
 
     def retry(self, camera: str) -> None:
         """Asks a camera again, for its address and for its pictures, whatever its back-off.

@@ -174,6 +174,16 @@ class Box:
         with self._ask("snapshot", camera=camera, reason=reason) as answer:
             return answer.payload()
 
+    def heatmap(self, camera: str, *, reason: str) -> bytes:
+        """Where things moved in a camera's picture since it was called, over its newest picture, as PNG.
+
+        Args:
+            camera: its id.
+            reason: why you take it, for the audit log; errors as of `clip`.
+        """
+        with self._ask("heatmap", camera=camera, reason=reason) as answer:
+            return answer.payload()
+
     def record_export(self, what: str, of: str, *, reason: str) -> None:
         """Has an export written to the audit log that did not come through the box, such as a camera's own still.
 

@@ -67,6 +67,7 @@ REQUESTS: dict[str, dict[str, Argument]] = {
     "clip": {"event": Argument(str, required=True), "reason": _REASON},
     "thumbnail": {"event": Argument(str, required=True), "reason": _REASON},
     "snapshot": {"camera": Argument(str, required=True), "reason": _REASON},
+    "heatmap": {"camera": Argument(str, required=True), "reason": _REASON},
     "record-export": {"what": Argument(str, required=True), "of": Argument(str, required=True), "reason": _REASON},
     "retry": {"camera": Argument(str, required=True)},
     "tap": {"terminal": Argument(str, required=True), "card": Argument(str, required=True)},

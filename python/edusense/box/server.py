@@ -76,6 +76,9 @@ class Service(Protocol):
     def snapshot(self, camera: str) -> bytes:
         """The newest picture of a camera, as JPEG."""
 
+    def heatmap(self, camera: str) -> bytes:
+        """Where things moved in a camera's picture, as PNG."""
+
     def retry(self, camera: str) -> None:
         """Tries a camera again at once."""
 
@@ -265,6 +268,9 @@ class SocketServer:
             case "snapshot":
                 picture = await self._work(service.snapshot, told["camera"])
                 await self._export(client, "snapshot", told["camera"], told["reason"], (picture, "image/jpeg"))
+            case "heatmap":
+                picture = await self._work(service.heatmap, told["camera"])
+                await self._export(client, "heatmap", told["camera"], told["reason"], (picture, "image/png"))
             case "record-export":
                 await self._work(service.audit.write, told["what"], told["of"], told["reason"], client.peer)
                 await client.send({"ok": True})

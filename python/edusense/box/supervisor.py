@@ -176,6 +176,10 @@ class Supervisor:
         """A camera's newest picture."""
         return self._cameras.engine(camera).snapshot(camera)
 
+    def heatmap(self, camera: str) -> bytes:
+        """Where things moved in a camera's picture."""
+        return self._cameras.heatmap(camera)
+
     def retry(self, camera: str) -> None:
         """Asks a camera again at once."""
         self._cameras.retry(camera)

@@ -27,7 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "site": ("edusense.cli.site:command", "The site file: new, check, show, schema."),
     "camera": ("edusense.cli.camera:command", "Cameras: discover, list, show, snapshot, plan, apply, audit."),
     "reader": ("edusense.cli.reader:command", "Card readers: list, ports, listen, identify, test."),
-    "video": ("edusense.cli.video:command", "Streams and files: inspect, events, luma, clip."),
+    "video": ("edusense.cli.video:command", "Streams and files: inspect, events, luma, clip, sheets."),
     "meals": ("edusense.cli.meals:command", "Terminals and the ledger of meals."),
     "roster": ("edusense.cli.roster:command", "Who may eat: lists and their approval, cards, days."),
     "alerts": ("edusense.cli.alerts:command", "Alerts: list, show, acknowledge, test, verify."),

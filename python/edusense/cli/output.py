@@ -107,10 +107,20 @@ def rows(
     return len(table)
 
 
-def progress(total: float | None, label: str) -> Any:
-    """A progress bar on stderr where that is a terminal, silence elsewhere; a context manager with `.update(steps)`."""
+def progress(total: float | None, label: str, *, tell: Callable[[Any], str] | None = None) -> Any:
+    """A progress bar on stderr where that is a terminal, silence elsewhere; a context manager with `.update(steps)`.
+
+    Args:
+        total: how many steps there are; None where that is not known.
+        label: what stands before it.
+        tell: what stands behind it, of the second argument of `.update`.
+    """
     return click.progressbar(
-        length=None if total is None else int(total), label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
+        length=None if total is None else int(total),
+        label=label,
+        file=sys.stderr,
+        hidden=not sys.stderr.isatty(),
+        item_show_func=tell,
     )
 
 

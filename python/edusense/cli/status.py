@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edusense.cli.output import json_option, row, rows, site_option, talk
+from edusense.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,21 +20,32 @@ __all__ = ["events", "status"]
 @click.command()
 @site_option
 @click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
+@click.option("--live", is_flag=True, help="A table of the cameras that redraws itself every second, until Ctrl-C.")
 @json_option
-def status(site_path: str, watch: bool, as_json: bool) -> None:
+def status(site_path: str, watch: bool, live: bool, as_json: bool) -> None:
     """The state of the running box: itself, its cameras, its terminals, its ledger, the way to the hub.
 
-    Exits with 4 when no box runs, with 0 otherwise: what is wrong stands in the rows.
+    Exits with 4 when no box runs, with 0 otherwise: what is wrong stands in the rows. --live shows each camera's rate,
+    packets lost, gate (its level as a share of where it fires, and how often pixels agreed with it), pictures looked
+    at, and what is wrong in words; cameras in trouble come first where not all fit. Into a pipe it writes a line
+    whenever something changes.
 
     \b
     Examples:
       edusense status
       edusense status --watch
+      edusense status --live
       edusense status --json | jq 'select(.kind == "camera" and .state != "playing")'
     """
     import edusense
 
+    if live and (watch or as_json):
+        raise UsageError("`--live` is for people, and stands alone", hint="`--watch --json` is for programs")
     box = edusense.connect(site_path)
+    if live:
+        from edusense.cli.status_live import follow
+
+        follow(box)
     while True:
         found = box.status()
         if watch and not as_json:

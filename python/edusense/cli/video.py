@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +10,13 @@ import click
 
 from edusense.cli.credentials import resolve, url_options
 from edusense.cli.exports import reason_of, reason_option, told_of_export
-from edusense.cli.output import json_option, progress, row, site_option, talk
-from edusense.errors import EdusenseError, PermissionDeniedError, UsageError
+from edusense.cli.output import json_option, row, site_option, talk
+from edusense.cli.video_common import bar, damage_told, write_whole
+from edusense.cli.video_pictures import contact_sheet, heatmap, timeline
+from edusense.errors import EdusenseError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from edusense.video import Damage, Inspection, MotionEvent
+    from edusense.video import Inspection, MotionEvent
 
 __all__ = ["command"]
 
@@ -56,7 +53,7 @@ def inspect(source: str, seconds: float | None, user: str | None, password_from:
     login = resolve(source, user, password_from)
     from edusense import video
 
-    with _bar(source, "reading") as moved:
+    with bar(source, "reading") as moved:
         found = video.inspect(source, seconds=seconds, user=login[0], password=login[1], on_progress=moved)
     if as_json:
         row(found.to_json(), as_json=True)
@@ -112,7 +109,7 @@ def events(
     for source, (name, secret) in zip(sources, logins, strict=True):
         count = 0
         try:
-            with _bar(source, Path(source).name) as moved:
+            with bar(source, Path(source).name) as moved:
                 found = video.find_events(
                     source,
                     look=_look(look),
@@ -120,7 +117,7 @@ def events(
                     password=secret,
                     watch=zones[0],
                     ignore=zones[1],
-                    on_damage=_damage(source),
+                    on_damage=damage_told(source),
                     on_progress=moved,
                 )
                 for event in found:
@@ -175,13 +172,13 @@ def luma(
 
     from edusense import video
 
-    damage = _damage(source)
+    damage = damage_told(source)
     if frame is not None:
         shown_s, picture = video.luma_frame(source, frame, user=login[0], password=login[1], on_damage=damage)
     else:
         shown_s, picture = video.luma_at(source, at_s or 0.0, user=login[0], password=login[1], on_damage=damage)
     image = Image.fromarray(picture)
-    _write(Path(out), lambda path: image.save(path, format="PNG"))
+    write_whole(Path(out), lambda path: image.save(path, format="PNG"))
     height, width = picture.shape
     told = {
         "source": video.redacted(source),
@@ -234,6 +231,9 @@ def clip(
     row(told, as_json=as_json, text=f"{out}: {told['pictures']} pictures{span}")
 
 
+for _pictures in (contact_sheet, timeline, heatmap):
+    command.add_command(_pictures)
+
 _EVENT = re.compile(r"[^/]+-[0-9]{10,}-[0-9]+")
 """Camera, Unix milliseconds, number: an event's id."""
 
@@ -247,12 +247,12 @@ def _clip_of_file(source: str, from_s: float, to_s: float | None, out: str) -> d
             hint="`edusense events --kind motion` lists its events; `edusense video clip EVENT --out FILE` cuts one",
         )
     found: list[video.Cut] = []
-    with _bar(source, Path(source).name) as moved:
+    with bar(source, Path(source).name) as moved:
 
         def save(path: str) -> None:
-            found.append(video.cut(source, path, from_s, to_s, on_damage=_damage(source), on_progress=moved))
+            found.append(video.cut(source, path, from_s, to_s, on_damage=damage_told(source), on_progress=moved))
 
-        _write(Path(out), save)
+        write_whole(Path(out), save)
     return {
         "source": source,
         "start_s": round(found[0].start_s, 3),
@@ -277,7 +277,7 @@ def _clip_of_event(event: str, site_path: str, out: str, reason: str) -> dict[st
     def save(path: str) -> None:
         Path(path).write_bytes(data)
 
-    _write(Path(out), save)
+    write_whole(Path(out), save)
     with av.open(io.BytesIO(data), "r") as container:
         stream = container.streams.video[0]
         times = [packet.pts * packet.time_base for packet in container.demux(stream) if packet.pts is not None]
@@ -294,54 +294,6 @@ def _clip_of_event(event: str, site_path: str, out: str, reason: str) -> dict[st
 
 def _look(name: str) -> Any:
     return name
-
-
-def _write(path: Path, save: Callable[[str], None]) -> None:
-    """Writes a file whole or not at all."""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    except OSError as error:
-        raise PermissionDeniedError(f"`{path}` cannot be written: {error.strerror}") from error
-    os.close(handle)
-    try:
-        save(temporary)
-        # Pictures show children: the owner and the group may see them.
-        Path(temporary).chmod(0o640)
-        Path(temporary).replace(path)
-    except OSError as error:
-        raise PermissionDeniedError(f"`{path}` cannot be written: {error.strerror}") from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _damage(source: str) -> Callable[[Damage], None]:
-    def say(damage: Damage) -> None:
-        from edusense import video
-
-        talk(f"damaged: {video.redacted(source)}: {damage}")
-
-    return say
-
-
-@contextlib.contextmanager
-def _bar(source: str, label: str) -> Iterator[Callable[[float], None] | None]:
-    """A progress bar over a file's seconds, where stderr is a terminal and the file says how long it is."""
-    from edusense import video
-
-    duration_s = None if video.is_url(source) else video.duration_s(source)
-    if not duration_s:
-        yield None
-        return
-    done = 0
-    with progress(duration_s, label) as bar:
-
-        def moved(at_s: float) -> None:
-            nonlocal done
-            if int(at_s) > done:
-                bar.update(int(at_s) - done)
-                done = int(at_s)
-
-        yield moved
 
 
 def _line(event: MotionEvent) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from edusense.video.engine import EngineEvent as EngineEvent
     from edusense.video.finding import MotionEvent as MotionEvent
     from edusense.video.finding import find_events as find_events
+    from edusense.video.heat import HeatMap as HeatMap
+    from edusense.video.heat import heat_map as heat_map
     from edusense.video.inspection import Inspection as Inspection
     from edusense.video.inspection import inspect as inspect
     from edusense.video.keys import keyframes as keyframes
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from edusense.video.source import redacted as redacted
     from edusense.video.still import luma_at as luma_at
     from edusense.video.still import luma_frame as luma_frame
+    from edusense.video.timeline import Timeline as Timeline
 
 __all__ = [
     "CameraSource",
@@ -32,11 +35,14 @@ __all__ = [
     "Damage",
     "Engine",
     "EngineEvent",
+    "HeatMap",
     "Inspection",
     "MotionEvent",
+    "Timeline",
     "cut",
     "duration_s",
     "find_events",
+    "heat_map",
     "inspect",
     "is_url",
     "keyframes",
@@ -51,11 +57,14 @@ _HOME = {
     "Damage": "source",
     "Engine": "engine",
     "EngineEvent": "engine",
+    "HeatMap": "heat",
     "Inspection": "inspection",
     "MotionEvent": "finding",
+    "Timeline": "timeline",
     "cut": "cutting",
     "duration_s": "source",
     "find_events": "finding",
+    "heat_map": "heat",
     "inspect": "inspection",
     "is_url": "source",
     "keyframes": "keys",

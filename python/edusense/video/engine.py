@@ -5,6 +5,7 @@ The engine is Rust (`rust/stream`); Python sees events, not packets. See `docs/c
 
 from __future__ import annotations
 
+import contextlib
 import io
 import time
 import warnings
@@ -14,17 +15,22 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from edusense import _native
-from edusense.errors import StreamLostError, UsageError
+from edusense.errors import PictureDamagedError, StreamLostError, UsageError
 from edusense.video.zones import by_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
+    from edusense.video.heat import HeatMap
+
 __all__ = ["Arrival", "CameraSource", "Engine", "EngineEvent"]
 
 _POLL_S = 0.25
 """How long a wait stays in Rust before Python may handle a signal (Ctrl-C)."""
+
+_HEAT_S = 1.0
+"""How long to wait for a look that is under way to end."""
 
 
 @dataclass(frozen=True)
@@ -336,6 +342,32 @@ class Engine:
             raise StreamLostError(f"camera `{camera_id}` has sent no picture yet", hint="`edusense status` says why")
         codec, unit = found[0]
         return colour_jpeg(codec, unit, width)
+
+    def heat(self, camera_id: str) -> HeatMap | None:
+        """Where things moved in a camera's picture since it was called, and which places mask themselves.
+
+        Returns:
+            The map, on its newest key picture where that can be decoded; None where nothing was looked at yet.
+
+        Raises:
+            UsageError: there is no such camera.
+        """
+        from edusense.video.heat import HeatMap, picture_of_jpeg
+
+        deadline = time.monotonic() + _HEAT_S
+        while True:
+            known, found = self._native.heat(camera_id)
+            if not known:
+                raise UsageError(f"the engine has no camera `{camera_id}`")
+            if found is not None or time.monotonic() >= deadline:
+                break
+            time.sleep(0.02)  # the eye is away with a look
+        if found is None:
+            return None
+        picture = None
+        with contextlib.suppress(StreamLostError, PictureDamagedError):
+            picture = picture_of_jpeg(self.snapshot(camera_id, width=1280))
+        return HeatMap.of(camera_id, found, picture)
 
     def arrivals(self, camera_id: str) -> list[Arrival]:
         """When the last pictures of the watched stream came and how large they were, as many as the setting `arrivals`.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edusense.video.source import Damage, OpenSource, Picture
     from edusense.video.zones import Polygon
 
-__all__ = ["MotionEvent", "find_events"]
+__all__ = ["MotionEvent", "find_events", "spaced"]
 
 LOOK_S = 0.1
 """Looks of `full` are at least this far apart: 5 to 10 pictures a second of whatever a camera sends."""
@@ -94,7 +94,7 @@ def find_events(
     """
     zones = (polygons(watch, "watch"), polygons(ignore, "ignore"))
     if look == "box":
-        yield from _box(source, user, password, zones, on_damage, settings)
+        yield from _box(source, user, password, zones, on_damage, on_progress, settings)
         return
     if look != "full":
         raise UsageError(f"there is no look `{look}`", hint="full or box")
@@ -107,6 +107,7 @@ def _box(
     password: str | None,
     zones: Zones,
     on_damage: Callable[[Damage], None] | None,
+    on_progress: Callable[[float], None] | None,
     settings: dict[str, float],
 ) -> Iterator[MotionEvent]:
     shown = redacted(source)
@@ -128,7 +129,8 @@ def _box(
         return
     from edusense.video.watch import watch_file
 
-    for row in watch_file(source, watch=zones[0], ignore=zones[1], on_damage=on_damage, **settings):
+    rows = watch_file(source, watch=zones[0], ignore=zones[1], on_damage=on_damage, on_progress=on_progress, **settings)
+    for row in rows:
         if row["kind"] == "motion":
             regions = tuple(tuple(region) for region in row["regions"])
             yield MotionEvent(shown, row["start_s"], row["end_s"], row["score"], regions)
@@ -159,7 +161,7 @@ def _full(
 
         lost: StreamError | None = None
         try:
-            for picture in _spaced(opened, LOOK_S):
+            for picture in spaced(opened, LOOK_S):
                 now_s = clock.at(picture.pts_s)
                 found = tracker.push(detector.look(now_s, picture.luma))
                 if on_progress is not None:
@@ -177,7 +179,7 @@ def _full(
             raise VideoSourceError(f"`{shown}` has no whole picture in it")
 
 
-def _spaced(opened: OpenSource, spacing_s: float) -> Iterator[Picture]:
+def spaced(opened: OpenSource, spacing_s: float) -> Iterator[Picture]:
     """Pictures at least about `spacing_s` apart."""
     last_s: float | None = None
     for picture in opened.pictures():

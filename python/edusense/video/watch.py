@@ -27,6 +27,7 @@ def watch_file(
     watch: Iterable[Polygon] = (),
     ignore: Iterable[Polygon] = (),
     on_damage: Callable[[Damage], None] | None = None,
+    on_progress: Callable[[float], None] | None = None,
     **settings: float,
 ) -> Iterator[dict[str, Any]]:
     """Watches a file by the box's rules.
@@ -38,6 +39,7 @@ def watch_file(
         watch: polygons; with any, only what moves in one of them counts.
         ignore: polygons in which nothing counts.
         on_damage: called for each damaged part; without it damage is only logged.
+        on_progress: called now and then with the seconds of the source that have been watched.
         **settings: as for `Engine`.
 
     Yields:
@@ -60,4 +62,6 @@ def watch_file(
         watching.set_zones(polygons(watch, "watch"), polygons(ignore, "ignore"))
         for data, at_s, key in opened.units():
             yield from watching.push(data, round(at_s * TICKS), key)
+            if on_progress is not None:
+                on_progress(at_s)
         yield from watching.finish()

@@ -13,7 +13,7 @@ use crate::Settings;
 use crate::differ::{differences, judge};
 use crate::light::{Light, dim};
 use crate::regions::{Component, Finder};
-use crate::small::{Averager, Small, edge};
+use crate::small::{Averager, Small, edge, size_for};
 use crate::tracks::{Rule, Track, When, follow};
 use crate::zones::{Mask, Zones};
 
@@ -31,6 +31,9 @@ const NOISE_S: f64 = 4.0;
 
 /// Usual difference, in levels, that is assumed before it is known: a noisy camera's.
 const FIRST_NOISE: f32 = 1.2;
+
+/// Where less than this many levels is usual by now, little of what moves would be seen.
+const DEAF: f32 = 30.0;
 
 /// Pictures kept for comparison, beside the time that they must cover.
 const HISTORY: usize = 12;
@@ -73,6 +76,21 @@ pub struct Look {
     pub pending: bool,
 }
 
+/// A motion picture's cells, row by row: what was seen in each since the detector's first picture of this size.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Heat {
+    /// Cells across.
+    pub width: usize,
+    /// Cells down.
+    pub height: usize,
+    /// For how long something moved in it, in seconds.
+    pub moved_s: Vec<f32>,
+    /// It differs so often, or usually by so much, that it masks itself: a burned-in clock, leaves, a screen.
+    pub masked: Vec<bool>,
+    /// Zones leave it out; empty where there are none.
+    pub closed: Vec<bool>,
+}
+
 struct Seen {
     t_s: f64,
     picture: Small,
@@ -96,6 +114,8 @@ pub struct Detector {
     noise: Vec<f32>,
     /// Share of the time in which each place differs.
     busy: Vec<f32>,
+    /// For how long something moved at each place.
+    moved_s: Vec<f32>,
     evidence: Vec<f32>,
     scratch: Vec<f32>,
     tracks: Vec<Track>,
@@ -126,6 +146,7 @@ impl Detector {
             started_s: 0.0,
             noise: Vec::new(),
             busy: Vec::new(),
+            moved_s: Vec::new(),
             evidence: Vec::new(),
             scratch: Vec::new(),
             tracks: Vec::new(),
@@ -144,6 +165,27 @@ impl Detector {
                 .back()
                 .and_then(|seen| zones.mask(seen.picture.width, seen.picture.height));
         }
+    }
+
+    /// Where things moved so far, and which places mask themselves; None before the first picture.
+    #[must_use]
+    pub fn heat(&self) -> Option<Heat> {
+        let shape = self.shape?;
+        let (width, height) = size_for(shape.columns(), shape.rows());
+        let Settings {
+            busy_rate,
+            noise_factor,
+            ..
+        } = self.settings;
+        let places = self.noise.iter().zip(&self.busy);
+        let masked = places.map(|(noise, busy)| *busy > busy_rate || noise_factor * noise > DEAF);
+        Some(Heat {
+            width,
+            height,
+            moved_s: self.moved_s.clone(),
+            masked: masked.collect(),
+            closed: self.mask.as_ref().map(Mask::closed).unwrap_or_default(),
+        })
     }
 
     /// Looks at a picture.
@@ -171,6 +213,7 @@ impl Detector {
             self.shape = Some(shape);
             self.noise = vec![FIRST_NOISE; now.data.len()];
             self.busy = vec![0.0; now.data.len()];
+            self.moved_s = vec![0.0; now.data.len()];
             self.mask = self.zones.mask(now.width, now.height);
             self.started_s = t_s;
         }
@@ -277,6 +320,7 @@ impl Detector {
             until_s: t_s - age_s + gap_s / 2.0,
         };
         follow(&mut self.tracks, &components, when, now.width, rule);
+        self.warm(t_s, gap_s, &evidence, now.width);
         (self.evidence, self.scratch, self.single) = (evidence, scratch, single);
         self.report(t_s, now, differing as f32 / now.data.len() as f32, lit)
     }
@@ -315,6 +359,24 @@ impl Detector {
             *busy += (f32::from(u8::from(*evidence >= 1.0)) - *busy) * busy_step;
             if *busy > self.settings.busy_rate {
                 *evidence = 0.0;
+            }
+        }
+    }
+
+    /// Adds what moves now to what moved so far.
+    fn warm(&mut self, t_s: f64, gap_s: f64, evidence: &[f32], width: usize) {
+        let now = |track: &&Track| track.confirmed && track.last_s == t_s;
+        for place in self.tracks.iter().filter(now).map(|track| track.place) {
+            for y in place.top..place.bottom {
+                let cells = y * width + place.left..y * width + place.right;
+                let moved = self.moved_s.get_mut(cells.clone()).into_iter().flatten();
+                let evidence = evidence.get(cells).into_iter().flatten();
+                for (moved_s, _) in moved
+                    .zip(evidence)
+                    .filter(|(_, evidence)| **evidence >= 1.0)
+                {
+                    *moved_s += gap_s as f32;
+                }
             }
         }
     }

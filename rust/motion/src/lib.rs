@@ -21,7 +21,7 @@ mod small;
 mod tracks;
 mod zones;
 
-pub use detector::{Detector, Look, Region};
+pub use detector::{Detector, Heat, Look, Region};
 pub use events::{Event, EventTracker};
 pub use gate::{Gate, GateReading, GateState};
 pub use settings::Settings;

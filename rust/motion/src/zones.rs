@@ -61,6 +61,11 @@ impl Mask {
         }
     }
 
+    /// Which cells do not count.
+    pub(crate) fn closed(&self) -> Vec<bool> {
+        self.counts.iter().map(|counts| !counts).collect()
+    }
+
     /// Takes out of the evidence what does not count. Evidence is averaged over 3 × 3 cells: what moves just beyond the border has
     /// left some on this side of it, which goes as well.
     pub(crate) fn apply(&self, single: &[f32], evidence: &mut [f32]) {

@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::errors::NativeError;
+use crate::heat::{HeatRow, heat_row};
 use crate::outside::Outside;
 use crate::pyav::PyAv;
 
@@ -218,6 +219,13 @@ impl Engine {
         }))
     }
 
+    /// Whether there is such a camera, and where things moved in its picture so far.
+    fn heat<'py>(&self, py: Python<'py>, camera: &str) -> PyResult<(bool, Option<HeatRow<'py>>)> {
+        let found = py.outside(|| Ok::<_, NativeError>(self.engine.heat(camera)))?;
+        let known = found.is_some();
+        Ok((known, found.flatten().map(|heat| heat_row(py, heat))))
+    }
+
     /// The longest group of pictures that is held: codec, and each picture's bytes in the order of sending.
     fn longest_group<'py>(&self, py: Python<'py>, camera: &str) -> PyResult<Option<GroupRow<'py>>> {
         let units = py.outside(|| Ok::<_, NativeError>(self.engine.longest_group(camera)))?;
@@ -351,6 +359,7 @@ fn camera_row<'py>(py: Python<'py>, camera: &stream::CameraStatus) -> PyResult<B
     row.set_item("gate", gate)?;
     row.set_item("events", counts.events)?;
     row.set_item("last_event_s", camera.last_event_s)?;
+    row.set_item("picture_s", camera.picture_s)?;
     row.set_item("reconnects", camera.reconnects)?;
     row.set_item("clock_jumps", camera.clock_jumps)?;
     row.set_item("clock_error_s", camera.clock_error_s)?;

@@ -6,6 +6,7 @@
 mod batches;
 mod engine;
 mod errors;
+mod heat;
 mod luma;
 mod meals;
 mod outside;

@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::errors::NativeError;
+use crate::heat::{HeatRow, heat_row};
 use crate::outside::Outside;
 
 /// A region as Python sees it: x, y, width, height.
@@ -186,6 +187,12 @@ impl Detector {
         Ok(Self(Mutex::new(motion::Detector::new(settings_of(
             settings,
         )?))))
+    }
+
+    /// Where things moved so far; None before the first picture.
+    fn heat<'py>(&self, py: Python<'py>) -> Option<HeatRow<'py>> {
+        let heat = held(&self.0).heat();
+        heat.map(|heat| heat_row(py, heat))
     }
 
     /// Where motion counts.

@@ -75,6 +75,11 @@ pub(crate) struct Camera {
     lines: Mutex<(Line, Line)>,
 }
 
+fn newest_key(watch: &CameraWatch) -> Option<&Unit> {
+    let units = &watch.buffer().newest()?.units;
+    units.iter().rev().find(|unit| unit.au.key)
+}
+
 /// What is said of a camera on whose pictures code of ours failed.
 const BUG: &str =
     "what the camera sent made the watch fail and begin anew; this is a bug of edusense";
@@ -103,6 +108,11 @@ impl Camera {
             kept: keeps.then(|| Mutex::new(Kept::new(inner))),
             lines: Mutex::default(),
         }
+    }
+
+    /// Where things moved so far. None before the first look, and while one is under way.
+    pub(crate) fn heat(&self) -> Option<edusense_motion::Heat> {
+        lock(&self.watched).watch.heat()
     }
 
     pub(crate) fn set_zones(&self, zones: Arc<edusense_motion::Zones>) {
@@ -282,16 +292,7 @@ impl Camera {
 
     /// The newest picture that can be decoded alone.
     pub(crate) fn newest_key(&self) -> Option<AccessUnit> {
-        let watched = lock(&self.watched);
-        watched
-            .watch
-            .buffer()
-            .newest()?
-            .units
-            .iter()
-            .rev()
-            .find(|unit| unit.au.key)
-            .map(|unit| unit.au.clone())
+        newest_key(&lock(&self.watched).watch).map(|unit| unit.au.clone())
     }
 
     /// The longest group of pictures that is held; the newest of those.
@@ -339,6 +340,7 @@ impl Camera {
                 0.0
             },
             last_event_s: watched.last_event_s,
+            picture_s: newest_key(&watched.watch).map(|unit| unit.at_s),
             reconnects: sessions.saturating_sub(1),
             clock_jumps: watched.timeline.jumps(),
             clock_error_s: watched.timeline.error_s(),

@@ -417,6 +417,14 @@ impl Engine {
         camera.map(|camera| camera.newest_key())
     }
 
+    /// Whether there is such a camera, and where things moved in its picture so far: none before it was looked at, and while a
+    /// look is under way.
+    #[must_use]
+    pub fn heat(&self, camera: &str) -> Option<Option<edusense_motion::Heat>> {
+        let camera = lock(&self.inner.cameras).get(camera);
+        camera.map(|camera| camera.heat())
+    }
+
     /// The longest group of pictures that is held of a camera's watched stream; None: no such camera, or nothing held.
     #[must_use]
     pub fn longest_group(&self, camera: &str) -> Option<Vec<Unit>> {

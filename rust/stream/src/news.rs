@@ -91,6 +91,8 @@ pub struct CameraStatus {
     pub bitrate_kbit: f64,
     /// Unix time of the last confirmed event's start.
     pub last_event_s: Option<f64>,
+    /// Unix time of the newest key picture that is held.
+    pub picture_s: Option<f64>,
     /// Sessions after the first.
     pub reconnects: u64,
     /// How often the camera's clock jumped.

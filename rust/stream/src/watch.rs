@@ -10,6 +10,7 @@
 //! pool and a file read from end to end use the same rules.
 
 mod kinds;
+mod place;
 mod verdicts;
 
 use std::collections::VecDeque;

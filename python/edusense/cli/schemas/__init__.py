@@ -120,7 +120,15 @@ from edusense.cli.schemas.readers import (
     ReadingRow,
     VectorRow,
 )
-from edusense.cli.schemas.video import ClipRow, InspectionRow, LumaRow, VideoEventRow
+from edusense.cli.schemas.video import (
+    ClipRow,
+    HeatMapRow,
+    InspectionRow,
+    LumaRow,
+    SheetRow,
+    TimelineRow,
+    VideoEventRow,
+)
 
 __all__ = ["ROWS", "Row", "row_schema", "validate"]
 
@@ -172,6 +180,9 @@ ROWS: dict[str, tuple[type[Row], ...]] = {
     "video events": (VideoEventRow,),
     "video luma": (LumaRow,),
     "video clip": (ClipRow,),
+    "video contact-sheet": (SheetRow,),
+    "video timeline": (TimelineRow,),
+    "video heatmap": (HeatMapRow,),
     "meals tap": (VerdictRow, TapEvent),
     "meals terminal": (VerdictRow,),
     "meals enter": (VerdictRow, ByHandEvent),

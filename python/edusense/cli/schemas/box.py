@@ -96,6 +96,8 @@ class CameraStatus(Row):
     """Motion events since the start."""
     last_event_s: float | None
     """When the last one began, Unix seconds."""
+    picture_s: float | None = None
+    """When the newest key picture was taken, Unix seconds."""
     reconnects: int
     """How often the connection had to be made anew."""
 

@@ -6,7 +6,7 @@ from pydantic import ConfigDict
 
 from edusense.cli.schemas.base import Row
 
-__all__ = ["ClipRow", "InspectionRow", "LumaRow", "VideoEventRow"]
+__all__ = ["ClipRow", "HeatMapRow", "InspectionRow", "LumaRow", "SheetRow", "TimelineRow", "VideoEventRow"]
 
 
 class InspectionRow(Row):
@@ -119,5 +119,64 @@ class ClipRow(Row):
     """When its last picture is shown, in the same seconds."""
     pictures: int
     """How many there are."""
+    out: str
+    """The file that was written."""
+
+
+class SheetRow(Row):
+    """One camera of a contact sheet."""
+
+    camera: str
+    """Its id."""
+    room: str
+    """Its room."""
+    state: str
+    """As `edusense status` says."""
+    reason: str | None
+    """Why it does not play."""
+    picture: bool
+    """There is a picture of it on the sheet."""
+    age_s: float | None
+    """How old the picture is."""
+    out: str
+    """The file that was written."""
+
+
+class TimelineRow(Row):
+    """One event of a timeline."""
+
+    row: str
+    """The camera, or the file."""
+    start_s: float
+    """When it began: Unix seconds, or seconds from the file's start."""
+    end_s: float
+    """When it ended."""
+    score: float
+    """How clear it was, 0 to 1."""
+    id: str | None = None
+    """The event's id, of the box's events."""
+
+
+class HeatMapRow(Row):
+    """A heat map that was written; figures only of what was looked at here, not of a camera of the box."""
+
+    source: str
+    """The file, URL or camera."""
+    seconds: float | None = None
+    """How much of it was looked at."""
+    columns: int | None = None
+    """Cells across."""
+    rows: int | None = None
+    """Cells down."""
+    moved_share: float | None = None
+    """Share of the picture in which something moved."""
+    most_s: float | None = None
+    """For how long, where it moved most."""
+    most_at: list[float] | None = None
+    """Where that is, in shares of the picture."""
+    masked_share: float | None = None
+    """Share that masks itself, because it changes all the time."""
+    ignored_share: float | None = None
+    """Share that zones leave out."""
     out: str
     """The file that was written."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from edusense.sim.onvif_services import operation
 from edusense.sim.onvif_sets import restart
@@ -65,6 +66,19 @@ def _set_interfaces(server: OnvifServer, _: Request, asked: Element) -> str:
             wanted, address=_address(manual.value("Address"), "ter:InvalidIPv4Address"), prefix=int(prefix)
         )
     return f"<tds:RebootNeeded>{'true' if server.set_network(asked.name, wanted) else 'false'}</tds:RebootNeeded>"
+
+
+@operation("tds:GetNetworkProtocols")
+def _get_protocols(server: OnvifServer, _: Request, __: Element) -> str:
+    served = [("HTTP" if server.tls is None else "HTTPS", server.port)]
+    streamed = next((urlsplit(one.rtsp_url).port for one in server.profiles if one.rtsp_url), None)
+    if streamed is not None:
+        served.append(("RTSP", streamed))
+    return "".join(
+        f"<tds:NetworkProtocols><tt:Name>{name}</tt:Name><tt:Enabled>true</tt:Enabled><tt:Port>{port}</tt:Port>"
+        "</tds:NetworkProtocols>"
+        for name, port in served
+    )
 
 
 @operation("tds:GetNetworkDefaultGateway")

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from edusense import fleet
 from edusense.devices import find_driver
+from edusense.devices.camera import CameraFound
 from edusense.errors import DeviceNotFoundError
 from edusense.sim.discovery import Announced, DiscoveryResponder, findable, is_meant, probe_match
 from edusense.sim.onvif_server import Identity, OnvifServer
 from edusense.sim.onvif_xml import Element, parse
-from edusense_drivers.onvif.discovery import interface_addresses, probe, read_matches
+from edusense_drivers.onvif.discovery import interface_addresses, merged, probe, read_matches
 
 LOOPBACK = ["127.0.0.1"]
 
@@ -63,6 +64,15 @@ def test_two_hundred_are_all_found_in_one_window(responder):
     begun = time.monotonic()
     assert len(search(responder, 1.5)) == 200
     assert time.monotonic() - begun < 2.5
+
+
+def test_who_tells_a_sweep_nothing_is_the_one_that_answered_a_search_from_there():
+    at = "onvif:http://127.20.0.9:8000/onvif/device_service"
+    told = CameraFound(address=at, endpoint="urn:uuid:1", source="127.20.0.9", mac="02:ed:00:00:00:01")
+    silent = CameraFound(address=at, endpoint=f"address:{at[6:]}", source="127.20.0.9")
+    other = CameraFound(address=at.replace("8000", "80"), endpoint="urn:uuid:2", source="127.20.0.9")
+    assert list(merged([told], [silent, other]).values()) == [told, other]
+    assert list(merged([], [silent]).values()) == [silent]
 
 
 def test_cameras_of_the_site_are_marked_by_mac_else_by_address(responder):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from lxml import etree
 
-__all__ = ["GROUP", "PORT", "discover", "interface_addresses", "probe", "read_matches"]
+__all__ = ["GROUP", "PORT", "discover", "interface_addresses", "merged", "probe", "read_matches"]
 
 GROUP: Final = "239.255.255.250"
 PORT: Final = 3702
@@ -95,11 +95,25 @@ def discover(
         from edusense_drivers.onvif.sweep import PORTS
         from edusense_drivers.onvif.sweep import sweep as ask_each
 
-        for camera in ask_each(sweep, timeout_s=timeout_s, ports=sweep_ports or PORTS, port=port, progress=progress):
-            known = found.get(camera.endpoint)
-            found[camera.endpoint] = camera if known is None else _joined(known, camera)
+        swept = ask_each(sweep, timeout_s=timeout_s, ports=sweep_ports or PORTS, port=port, progress=progress)
+        found = merged(found.values(), swept)
     neighbours = _neighbours()
     return [replace(one, mac=neighbours.get(one.source) or one.mac) for one in found.values()]
+
+
+def merged(found: Iterable[CameraFound], swept: Iterable[CameraFound]) -> dict[str, CameraFound]:
+    """Each camera once, by endpoint: those that answered to a search, and those of a sweep.
+
+    Whoever tells a sweep no endpoint, because it wants a login first, is known by its address: it may have told the
+    search.
+    """
+    known = {one.endpoint: one for one in found}
+    at = {one.address: one.endpoint for one in known.values()}
+    for camera in swept:
+        nameless = camera.endpoint.startswith("address:")
+        endpoint = at.get(camera.address, camera.endpoint) if nameless else camera.endpoint
+        known[endpoint] = _joined(known[endpoint], camera) if endpoint in known else camera
+    return known
 
 
 def _search(timeout_s: float, interfaces: Sequence[str] | None, port: int) -> dict[str, CameraFound]:

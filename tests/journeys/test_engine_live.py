@@ -279,3 +279,35 @@ def test_a_forgotten_engine_says_so() -> None:
     with pytest.warns(ResourceWarning, match="forgotten"):  # noqa: PT031 -- letting go and collecting belong together
         del engine
         gc.collect()
+
+
+def test_what_a_gate_has_learned_outlives_the_engine(cameras: ExitStack) -> None:
+    clip = ClipSource(library_clip("room", SMALL, seconds=20.0))
+    camera = cameras.enter_context(VirtualCamera("one", streams={"main": clip}, onvif_port=None))
+    with Engine([source(camera)], **FAST) as engine:
+        listener = Listener(engine)
+        listener.until(lambda rows: rows["one"]["gate"]["state"] != "learning")
+        kept = engine.kept_gates()
+    assert list(kept) == ["one"]
+    assert 0 < len(kept["one"]) < 2048
+    engine = cameras.enter_context(Engine([source(camera)], **FAST))
+    assert not engine.restore_gate("two", kept["one"])
+    assert not engine.restore_gate("one", kept["one"][:-1])
+    assert engine.restore_gate("one", kept["one"])
+    listener = Listener(engine)
+    listener.until(lambda rows: rows["one"]["pictures_received"] > 0)
+    (row,) = engine.stats()
+    # It has not seen the groups from which a new one learns.
+    assert row["pictures_received"] < 100
+    assert row["gate"]["state"] != "learning"
+    assert not engine.restore_gate("one", kept["one"]), "pictures have come"
+
+
+def test_probes_tell_how_often_the_gate_saw_what_moved(cameras: ExitStack) -> None:
+    clip = ClipSource(library_clip("room", SMALL, seconds=20.0))
+    camera = cameras.enter_context(VirtualCamera("one", streams={"main": clip}, onvif_port=None))
+    engine = cameras.enter_context(Engine([source(camera)], probe_s=0.5, **FAST))
+    listener = Listener(engine)
+    rows = listener.until(lambda rows: rows["one"]["gate"]["probes_moved"] > 0)
+    assert rows["one"]["gate"]["agreement"] is None, "one probe proves nothing"
+    assert rows["one"]["gate"]["habits"] == []

@@ -11,6 +11,7 @@ import zoneinfo
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from edusense.box.gates import GateStore
 from edusense.box.parts import Part
 from edusense.box.resolver import Resolved, Resolver
 from edusense.errors import BoxUnknownError, EdusenseError
@@ -34,6 +35,9 @@ LOST_S = 60.0
 ZONES_S = 5.0
 """How often hours of zones are looked at: they have minutes."""
 
+GATES_S = 600.0
+"""How often what the gates have learned is written down."""
+
 TURN_S = 0.25
 """The rhythm in which newly found cameras are handed over and the part proves that it lives."""
 
@@ -47,7 +51,16 @@ _NOTHING = {
     "decoders": {},
     "bitrate_kbit": 0.0,
     "lost": 0,
-    "gate": {"state": "learning", "level": 0.0, "threshold": 0.0, "noise": 0.0},
+    "gate": {
+        "state": "learning",
+        "words": "",
+        "level": 0.0,
+        "threshold": 0.0,
+        "noise": None,
+        "agreement": None,
+        "probes_moved": 0.0,
+        "habits": [],
+    },
     "events": 0,
     "last_event_s": None,
     "picture_s": None,
@@ -90,6 +103,9 @@ class CamerasPart(Part):
         self._lost_since: dict[str, float] = {}
         self._lost_due = 0.0
         self._resolver: Resolver | None = None
+        self._gates = GateStore(site.data_folder() / "gates.json")
+        self._kept: dict[str, bytes] = {}
+        self._gates_due = 0.0
 
     def update(self, site: Site) -> None:
         """Takes a site file that was read again, or secrets that have changed: refused cameras are tried again."""
@@ -105,6 +121,8 @@ class CamerasPart(Part):
         from edusense.video import Engine
 
         self._held, self._unusable = {}, {}
+        self._kept = self._gates.load()
+        self._gates_due = time.monotonic() + GATES_S
         self._resolver = Resolver(stream_addresses, self._news.set, tell=self._not_found)
         self._resolver.update(self._site)
         self._news.set()
@@ -126,7 +144,9 @@ class CamerasPart(Part):
                             break
                     self._look_for_lost(engine)
                     self._apply_zones(engine)
+                    self._keep_gates(engine, due=time.monotonic() >= self._gates_due)
                     self.beat()
+                self._keep_gates(engine, due=True)
                 engine.close()
                 # Stopping ends what is open; these are the last words.
                 for event in engine.events(timeout=0.0):
@@ -219,6 +239,7 @@ class CamerasPart(Part):
         if wanted != self._held or self._unusable:
             try:
                 engine.update(list(wanted.values()))
+                self._restore_gates(engine, wanted)
                 self._held = wanted
                 self._unusable = {}
             except EdusenseError:
@@ -243,8 +264,27 @@ class CamerasPart(Part):
                     self.log.append("camera", camera=name, state="refused", reason=str(error), code=error.code)
                 self._unusable[name] = str(error)
             else:
+                self._restore_gates(engine, {name: source})
                 self._held[name] = source
                 self._unusable.pop(name, None)
+
+    def _restore_gates(self, engine: Engine, named: dict[str, CameraSource]) -> None:
+        """Cameras that the engine has from now on go on from what their gates had learned."""
+        for name, source in named.items():
+            held = self._held.get(name)
+            if (held is None or held.url != source.url) and name in self._kept:
+                engine.restore_gate(name, self._kept[name])
+
+    def _keep_gates(self, engine: Engine, *, due: bool) -> None:
+        if not due:
+            return
+        self._gates_due = time.monotonic() + GATES_S
+        # A camera that is away keeps what it had; one that left the site does not.
+        cameras = {camera.id for camera in self._site.cameras}
+        kept = {name: gate for name, gate in self._kept.items() if name in cameras} | engine.kept_gates()
+        if kept != self._kept:
+            self._kept = kept
+            self._gates.save(kept)
 
     def _source(self, resolved: Resolved) -> CameraSource:
         from edusense.video import CameraSource

@@ -182,8 +182,14 @@ def _camera(line: Mapping[str, Any]) -> dict[str, Any]:
         "gate": line["gate"]["state"],
         "events": line["events"],
         "last": _clock(line["last_event_s"]),
-        "reason": line["reason"] or "",
+        "reason": " · ".join(part for part in (line["reason"] or "", _hidden(line)) if part),
     }
+
+
+def _hidden(line: Mapping[str, Any]) -> str:
+    from edusense.cli.status_live import gate_trouble
+
+    return gate_trouble(line["gate"]) if line["state"] == "playing" else ""
 
 
 def _terminal(line: Mapping[str, Any]) -> dict[str, Any]:

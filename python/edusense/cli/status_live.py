@@ -123,9 +123,17 @@ def trouble_of(row: Row) -> str:
         parts.append(f"kept stream {row['keep_state']}: {row.get('keep_reason') or 'no reason told'}")
     if row.get("trouble"):
         parts.append(str(row["trouble"]))
-    if row["state"] == "playing" and row["gate"]["state"] == "off":
-        parts.append(str(row["gate"].get("words") or ""))
+    if row["state"] == "playing":
+        parts.append(gate_trouble(row["gate"]))
     return " · ".join(part for part in parts if part)
+
+
+def gate_trouble(gate: Row) -> str:
+    """What hides motion from a camera's gate, in words; nothing where nothing does."""
+    habits = [words for _, words in gate.get("habits") or ()]
+    if gate["state"] == "off" and not habits:
+        return str(gate.get("words") or "")
+    return " · ".join(habits)
 
 
 def table_of(rows: Sequence[Row], *, width: int, height: int, now_s: float, silent_s: float | None = None) -> Text:

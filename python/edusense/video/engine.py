@@ -343,6 +343,28 @@ class Engine:
         codec, unit = found[0]
         return colour_jpeg(codec, unit, width)
 
+    def kept_gates(self) -> dict[str, bytes]:
+        """What the gates have learned, by camera; without those that are learning.
+
+        Less than 2 kB a camera, to be handed to `restore_gate` after a restart, so that no camera is learned anew.
+        """
+        return dict(self._native.kept_gates())
+
+    def restore_gate(self, camera_id: str, kept: bytes) -> bool:
+        """Has a camera's gate go on from what it had learned; to be called right after the camera was named.
+
+        Where the camera sends other parameters by now, it learns anew all the same.
+
+        Args:
+            camera_id: which camera.
+            kept: as `kept_gates` gave it.
+
+        Returns:
+            False, and nothing changed, where there is no such camera, pictures of it have come already, or `kept` is
+            something else.
+        """
+        return self._native.restore_gate(camera_id, kept)
+
     def heat(self, camera_id: str) -> HeatMap | None:
         """Where things moved in a camera's picture since it was called, and which places mask themselves.
 

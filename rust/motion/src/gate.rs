@@ -499,6 +499,9 @@ fn bands_of(slices: &[SliceFacts], count: u32, macroblocks: u32) -> ([u32; BANDS
     (layout, BANDS as u8)
 }
 
+#[path = "gate_kept.rs"]
+mod kept;
+
 #[cfg(test)]
 #[path = "gate_tests.rs"]
 mod tests;

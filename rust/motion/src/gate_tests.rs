@@ -140,3 +140,52 @@ fn streams_of_key_pictures_only_are_compared_with_each_other() {
     let fired = (0..20).filter(|_| push(150_000).fired).count();
     assert!(fired >= 8, "{fired}");
 }
+
+#[test]
+fn what_was_learned_outlives_a_restart() {
+    for slices in [1, 4] {
+        let mut stream = Stream::new(slices);
+        for _ in 0..40 {
+            stream.group(1.0, 26, None);
+        }
+        let bytes = stream.gate.kept().expect("it has learned");
+        assert!(bytes.len() < 1024, "{}", bytes.len());
+        stream.gate = Gate::restored(&bytes).expect("its own bytes");
+        assert_eq!(stream.gate.kept().as_deref(), Some(&bytes[..]));
+        assert!(!stream.gate.reading().learning);
+        assert_eq!(stream.gate.state(), GateState::Trusted);
+        let quiet: u32 = (0..20).map(|_| stream.group(1.0, 26, None)).sum();
+        assert!(quiet < 60, "{quiet}");
+        assert!(stream.group(6.0, 26, None) > 30, "motion is seen at once");
+    }
+}
+
+#[test]
+fn a_gate_that_learns_keeps_nothing_and_other_bytes_are_no_gate() {
+    assert_eq!(Gate::new().kept(), None);
+    let mut stream = Stream::new(2);
+    for _ in 0..10 {
+        stream.group(1.0, 26, None);
+    }
+    let bytes = stream.gate.kept().expect("it has learned");
+    for cut in 0..bytes.len() {
+        assert!(Gate::restored(&bytes[..cut]).is_none());
+    }
+    assert!(Gate::restored(&[&bytes[..], &[0]].concat()).is_none());
+    let mut random = 1u64;
+    for _ in 0..20_000 {
+        let mut bytes = bytes.clone();
+        for _ in 0..3 {
+            random = random.wrapping_mul(6364136223846793005).wrapping_add(1);
+            let at = (random >> 33) as usize % bytes.len();
+            bytes[at] = (random >> 24) as u8;
+        }
+        if let Some(gate) = Gate::restored(&bytes) {
+            let mut other = Stream::new(2);
+            other.gate = gate;
+            other.group(1.0, 26, None);
+            other.group(2.0, 30, Some(true));
+            assert!(other.gate.noise().is_none_or(|noise| noise >= 0.0));
+        }
+    }
+}

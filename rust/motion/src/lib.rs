@@ -19,10 +19,12 @@ mod regions;
 mod settings;
 mod small;
 mod tracks;
+mod trust;
 mod zones;
 
 pub use detector::{Detector, Heat, Look, Region};
 pub use events::{Event, EventTracker};
 pub use gate::{Gate, GateReading, GateState};
 pub use settings::Settings;
+pub use trust::{Record, Trust};
 pub use zones::{Polygon, Zones};

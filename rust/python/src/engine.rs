@@ -219,6 +219,18 @@ impl Engine {
         }))
     }
 
+    /// What the gates have learned, by camera.
+    fn kept_gates<'py>(&self, py: Python<'py>) -> PyResult<Vec<(String, Bound<'py, PyBytes>)>> {
+        let kept = py.outside(|| Ok::<_, NativeError>(self.engine.kept_gates()))?;
+        let bytes = |(id, kept): (String, Vec<u8>)| (id, PyBytes::new(py, &kept));
+        Ok(kept.into_iter().map(bytes).collect())
+    }
+
+    /// Has a camera's gate go on from what it had learned. False: there is none, or it is not that.
+    fn restore_gate(&self, py: Python<'_>, camera: &str, kept: &[u8]) -> PyResult<bool> {
+        py.outside(|| Ok::<_, NativeError>(self.engine.restore_gate(camera, kept)))
+    }
+
     /// Whether there is such a camera, and where things moved in its picture so far.
     fn heat<'py>(&self, py: Python<'py>, camera: &str) -> PyResult<(bool, Option<HeatRow<'py>>)> {
         let found = py.outside(|| Ok::<_, NativeError>(self.engine.heat(camera)))?;
@@ -333,6 +345,12 @@ fn event_row(py: Python<'_>, event: stream::EngineEvent) -> PyResult<Bound<'_, P
     Ok(row)
 }
 
+/// What hides motion from its gate: word and meaning.
+fn habits(camera: &stream::CameraStatus) -> Vec<(&'static str, &'static str)> {
+    let habits = camera.gate.habits.iter();
+    habits.map(|habit| (habit.name(), habit.words())).collect()
+}
+
 fn camera_row<'py>(py: Python<'py>, camera: &stream::CameraStatus) -> PyResult<Bound<'py, PyDict>> {
     let row = PyDict::new(py);
     let counts = &camera.counts;
@@ -353,6 +371,9 @@ fn camera_row<'py>(py: Python<'py>, camera: &stream::CameraStatus) -> PyResult<B
     let gate = PyDict::new(py);
     gate.set_item("state", camera.gate.word())?;
     gate.set_item("words", camera.gate.words())?;
+    gate.set_item("agreement", camera.gate.record.hit_rate())?;
+    gate.set_item("probes_moved", camera.gate.record.moved)?;
+    gate.set_item("habits", habits(camera))?;
     gate.set_item("level", camera.gate.level)?;
     gate.set_item("threshold", camera.gate.threshold)?;
     gate.set_item("noise", camera.gate.noise)?;

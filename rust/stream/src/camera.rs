@@ -110,6 +110,16 @@ impl Camera {
         }
     }
 
+    /// What the gate has learned; None while there is nothing.
+    pub(crate) fn kept_gate(&self) -> Option<Vec<u8>> {
+        lock(&self.watched).watch.kept_gate()
+    }
+
+    /// Goes on from what a gate had learned. False where pictures have come already, or it is not that.
+    pub(crate) fn restore_gate(&self, bytes: &[u8]) -> bool {
+        lock(&self.watched).watch.restore_gate(bytes)
+    }
+
     /// Where things moved so far. None before the first look, and while one is under way.
     pub(crate) fn heat(&self) -> Option<edusense_motion::Heat> {
         lock(&self.watched).watch.heat()

@@ -417,6 +417,25 @@ impl Engine {
         camera.map(|camera| camera.newest_key())
     }
 
+    /// What the gates have learned, by camera; without those that are learning. To be given to [`Engine::restore_gate`] after a
+    /// restart.
+    #[must_use]
+    pub fn kept_gates(&self) -> Vec<(String, Vec<u8>)> {
+        let cameras: Vec<_> = {
+            let cameras = lock(&self.inner.cameras);
+            cameras.by_slot.values().cloned().collect()
+        };
+        let kept = |camera: &Arc<Camera>| Some((camera.id.to_string(), camera.kept_gate()?));
+        cameras.iter().filter_map(kept).collect()
+    }
+
+    /// Has a camera's gate go on from what it had learned. False, if there is no such camera, its pictures have come already, or
+    /// the bytes are something else.
+    pub fn restore_gate(&self, id: &str, bytes: &[u8]) -> bool {
+        let camera = lock(&self.inner.cameras).get(id);
+        camera.is_some_and(|camera| camera.restore_gate(bytes))
+    }
+
     /// Whether there is such a camera, and where things moved in its picture so far: none before it was looked at, and while a
     /// look is under way.
     #[must_use]

@@ -95,6 +95,8 @@ pub struct Look {
     /// Which part of the stream it covers.
     pub(crate) part: crate::watch::Part,
     pub(crate) detector: Detector,
+    /// It is looked at whatever the gate says.
+    pub(crate) probe: Option<crate::watch::Probe>,
     /// A shot is worth keeping only above this score.
     pub(crate) floor: f32,
     pub(crate) done: Done,

@@ -70,6 +70,10 @@ impl EngineSettings {
             "slice_s",
             "seconds of a long group that are looked at at once",
         ),
+        (
+            "probe_s",
+            "seconds between looks that are made whatever the gate says, to know what it does not see; 0: none",
+        ),
     ];
 
     /// Sets one by its name. False, and nothing changed, for an unknown name or a value that is negative or no number.
@@ -102,6 +106,7 @@ impl EngineSettings {
             "step_s" => self.watch.step_s = value,
             "long_gop_s" => self.watch.long_gop_s = value,
             "slice_s" => self.watch.slice_s = value,
+            "probe_s" => self.watch.probe_s = value,
             _ => return false,
         }
         true

@@ -11,6 +11,8 @@
 
 mod kinds;
 mod place;
+mod probes;
+mod restart;
 mod verdicts;
 
 use std::collections::VecDeque;
@@ -24,6 +26,9 @@ use crate::gating::{GateStatus, Gating};
 use crate::gops::{GopBuffer, Pushed, Unit};
 use crate::look::{Depth, Done, Look, Shot, choose};
 use crate::timeline::TICKS;
+use probes::Probes;
+
+pub(crate) use probes::Probe;
 
 pub use kinds::{Outcome, Urgency, Want, WatchCounts, WatchEvent, WatchSettings, afford};
 
@@ -45,6 +50,10 @@ struct Pending {
     part: Part,
     /// The gate fired in it, or so soon after it that it may hold the beginning.
     fired: bool,
+    /// The gate fired in it, or so soon before it that its key picture shows what it fired at.
+    near: bool,
+    /// It is looked at whatever the gate says.
+    probe: bool,
 }
 
 struct Progress {
@@ -86,6 +95,7 @@ pub struct CameraWatch {
     settings: WatchSettings,
     buffer: GopBuffer,
     gating: Gating,
+    probes: Probes,
     detector: Option<Detector>,
     zones: Arc<Zones>,
     tracker: EventTracker,
@@ -118,6 +128,7 @@ impl CameraWatch {
         Self {
             buffer: GopBuffer::new(settings.buffer_s, settings.buffer_bytes),
             gating: Gating::new(settings.gate),
+            probes: Probes::new(settings.probe_s),
             detector: Some(Detector::new(settings.motion)),
             zones: Arc::default(),
             tracker: EventTracker::new(&settings.motion),
@@ -198,6 +209,7 @@ impl CameraWatch {
     }
 
     fn fired(&mut self, pts: i64, at_s: f64, rising: bool, events: &mut Vec<WatchEvent>) {
+        self.probes.fires(at_s);
         if let Some(progress) = &mut self.progress {
             let early = (pts.saturating_sub(progress.start_pts)) as f64 / TICKS <= LEAD_S;
             if !progress.fired
@@ -268,6 +280,8 @@ impl CameraWatch {
             self.pending.push_back(Pending {
                 part,
                 fired: progress.fired,
+                near: self.probes.near(progress.start_s),
+                probe: progress.from == 0 && self.probes.due(progress.start_s),
             });
         }
         progress.from = progress.count;
@@ -289,6 +303,9 @@ impl CameraWatch {
 
     fn give_up_front(&mut self, reason: &'static str) {
         if let Some(pending) = self.pending.pop_front() {
+            if pending.probe {
+                self.probes.given_up(pending.near);
+            }
             self.skip(reason, (pending.part.to - pending.part.from) as u64);
             self.decided_pts = self.decided_pts.max(pending.part.end_pts);
         }
@@ -328,6 +345,9 @@ impl CameraWatch {
                 (Urgency::Urgent, fired.part)
             }
             (false, Some(fired)) => (Urgency::Ordered, fired.part),
+            (false, None) if self.pending.iter().any(|pending| pending.probe) => {
+                (Urgency::Ordered, front.part)
+            }
             (false, None) if state == Some(GateState::Trusted) => (Urgency::Spare, front.part),
             (false, None) => (Urgency::Untrusted, front.part),
         };
@@ -357,12 +377,15 @@ impl CameraWatch {
             let ahead = match depth {
                 Depth::Whole => 0,
                 Depth::Moving => moves.unwrap_or(0),
-                Depth::Key => moves.unwrap_or(self.pending.len().saturating_sub(1)),
+                Depth::Key => moves
+                    .or_else(|| self.pending.iter().position(|pending| pending.probe))
+                    .unwrap_or(self.pending.len().saturating_sub(1)),
             };
             for _ in 0..ahead {
                 self.give_up_front("budget");
             }
-            let part = self.pending.front()?.part;
+            let pending = *self.pending.front()?;
+            let part = pending.part;
             let Some(gop) = self.buffer.gop(part.serial) else {
                 self.give_up_front("late");
                 continue;
@@ -380,14 +403,28 @@ impl CameraWatch {
                 self.give_up_front("budget");
                 return None;
             }
-            let run: Vec<_> = gop.units[start..end]
+            let mut run: Vec<_> = gop.units[start..end]
                 .iter()
                 .map(|unit| unit.au.clone())
                 .collect();
-            let wanted = choose(&run, part.from - start, self.seen_pts, self.settings.step_s);
+            let mut wanted = choose(&run, part.from - start, self.seen_pts, self.settings.step_s);
+            if depth == Depth::Key
+                && let Some(before) = self.key_before(part)
+            {
+                run.insert(0, before);
+                wanted = vec![true; run.len()];
+            }
             let mut detector = self.detector.take()?;
             detector.set_zones(&self.zones);
             self.pending.pop_front();
+            let probe = pending.probe.then(|| {
+                let fired = if depth == Depth::Key {
+                    pending.near
+                } else {
+                    pending.fired
+                };
+                self.probes.taken(fired, depth, part.start_s)
+            });
             if depth == Depth::Key {
                 self.skip("budget", (part.to - part.from - 1) as u64);
             }
@@ -398,6 +435,7 @@ impl CameraWatch {
                 depth,
                 part,
                 detector,
+                probe,
                 floor,
                 done: Done::default(),
             });
@@ -412,6 +450,7 @@ impl CameraWatch {
             detector,
             done,
             wanted,
+            probe,
             ..
         } = look;
         self.detector = Some(detector);
@@ -439,6 +478,13 @@ impl CameraWatch {
                 .extend(open.shot.take().map(|shot| (open.id, shot)));
         }
         self.decided_pts = self.decided_pts.max(part.end_pts);
+        // One picture alone shows no motion.
+        let probe = probe.filter(|_| done.seen.len() > 1);
+        let moved = done.seen.iter().any(|seen| seen.moved);
+        if let Some(probe) = self.probes.looked(probe, moved, self.undecided) {
+            self.gating
+                .probe(probe.fired, probe.moved, probe.weight, probe.at_s);
+        }
         if part.closes {
             if depth != Depth::Key || self.group_moved {
                 self.gating.verdict(self.group_moved);
@@ -482,43 +528,6 @@ impl CameraWatch {
         self.interrupted = true;
         let mut outcome = Outcome::default();
         self.settle(&mut outcome);
-        outcome
-    }
-
-    /// Begins anew after a failure of the program: what was buffered and learned is dropped, what was announced is ended or
-    /// withdrawn. Counts and the numbers of events go on.
-    pub fn restart(&mut self, trouble: &str) -> Outcome {
-        let fresh = Self::new(self.settings.clone());
-        let old = std::mem::replace(self, fresh);
-        self.next_id = old.next_id;
-        self.counts = old.counts;
-        self.zones = old.zones;
-        self.trouble = Some(trouble.to_owned());
-        let mut outcome = Outcome::default();
-        let mut withdraw = |id, at_s| {
-            let reason = "its pictures made the watch fail";
-            outcome
-                .events
-                .push(WatchEvent::Withdrawn { id, at_s, reason });
-        };
-        if let Some(suspicion) = old.suspicion {
-            withdraw(suspicion.id, suspicion.last_s);
-        }
-        match old.open {
-            Some(open) if open.confirmed => {
-                let start_s = open.start_s + old.wall_s;
-                outcome.shots.extend(open.shot.map(|shot| (open.id, shot)));
-                outcome.events.push(WatchEvent::Ended {
-                    id: open.id,
-                    start_s,
-                    end_s: old.looked_s.max(start_s),
-                    score: open.best,
-                    regions: Vec::new(),
-                });
-            }
-            Some(open) if open.suspected => withdraw(open.id, open.start_s + old.wall_s),
-            _ => {}
-        }
         outcome
     }
 

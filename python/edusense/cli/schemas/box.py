@@ -91,7 +91,9 @@ class CameraStatus(Row):
     lost: int
     """Packets lost."""
     gate: dict[str, Any]
-    """The gate: state, level, threshold, noise."""
+    """The gate: `state` and its `words`; `level` of surprise and the `threshold` above which it fires; `noise`;
+    `agreement`, the share of probes with motion at which it had fired; `probes_moved`, how many these were; `habits` of
+    the stream that hide motion, each a word and what to do."""
     events: int
     """Motion events since the start."""
     last_event_s: float | None

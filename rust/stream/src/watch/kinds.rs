@@ -24,6 +24,8 @@ pub struct WatchSettings {
     pub long_gop_s: f64,
     /// In parts of this length.
     pub slice_s: f64,
+    /// Time between two parts that are looked at whatever the gate says, so that it is known what it does not see; 0: never.
+    pub probe_s: f64,
 }
 
 impl Default for WatchSettings {
@@ -36,6 +38,7 @@ impl Default for WatchSettings {
             buffer_bytes: 16 << 20,
             long_gop_s: 4.0,
             slice_s: 2.0,
+            probe_s: 60.0,
         }
     }
 }

@@ -1,0 +1,51 @@
+"""What gates have learned, kept on the disk: what is wrong with the file costs nothing but learning anew."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from edusense.box.gates import GateStore
+
+
+def test_what_was_saved_comes_back_and_only_the_owner_and_the_group_may_read_it(tmp_path):
+    store = GateStore(tmp_path / "gates.json")
+    assert store.load() == {}
+    gates = {"205-front": bytes(range(256)), "зал": b""}
+    store.save(gates)
+    assert store.load() == gates
+    assert (tmp_path / "gates.json").stat().st_mode & 0o777 == 0o640
+    store.save({"зал": b"2"})
+    assert store.load() == {"зал": b"2"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"{}",
+        b'{"format": 2, "gates": {"a": "AA=="}}',
+        b'{"format": 1, "gates": ["a"]}',
+        b'{"format": 1, "gates": {"a": "not base64"}}',
+        b'{"format": 1, "gates": {"a": 5}}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_damaged_file_is_as_good_as_none(tmp_path, text, caplog):
+    (tmp_path / "gates.json").write_bytes(text)
+    assert GateStore(tmp_path / "gates.json").load() == {}
+    if text and b"format" not in text[:20]:
+        assert "learn their cameras anew" in caplog.text
+
+
+def test_a_disk_that_refuses_is_told_once(tmp_path, caplog):
+    store = GateStore(tmp_path / "away" / "gates.json")
+    for _ in range(3):
+        store.save({"a": b"1"})
+    assert caplog.text.count("cannot be written") == 1
+    (tmp_path / "away").mkdir()
+    store.save({"a": b"1"})
+    assert json.loads((tmp_path / "away" / "gates.json").read_text())["format"] == 1

@@ -71,6 +71,16 @@ pub enum Error {
         /// What was found.
         detail: &'static str,
     },
+    /// NAL units that cannot be told apart, or a decoder configuration record that makes no sense.
+    #[error("byte {byte}: `{element}` has an impossible value: {detail}")]
+    Framing {
+        /// Where, in the sample or the record.
+        byte: usize,
+        /// What stands there.
+        element: &'static str,
+        /// What is wrong with it.
+        detail: &'static str,
+    },
     /// Something that is legal and not read here.
     #[error("{what} is not read")]
     Declined {

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::h264::Parameters;
+use crate::length_prefixed::{Configuration, LengthSize, length_prefixed};
 use crate::nal::{annex_b, h264, h265};
 use crate::stream::Description;
 use crate::{AccessUnit, Codec, jpeg};
@@ -163,15 +164,78 @@ impl Reader {
     pub fn read(&mut self, codec: Codec, data: &[u8], key: bool) -> Result<PictureFacts, Error> {
         let mut facts = PictureFacts::empty(key);
         match codec {
-            Codec::H264 => self.h264(data, &mut facts),
-            Codec::H265 => self.h265(data, &mut facts),
+            Codec::H264 => self.h264(annex_b(data), &mut facts),
+            Codec::H265 => self.h265(annex_b(data), &mut facts),
             Codec::Jpeg => self.jpeg(data, &mut facts),
         }
+        self.conclude(codec, data.len(), facts)
+    }
+
+    /// As [`Self::read`], of a sample of MP4 or of units as RTP joins them, each with its length in front. Parameter sets that
+    /// stand in the configuration record alone are taken by [`Self::configure`] before.
+    ///
+    /// # Errors
+    /// As [`Self::facts`]; a length that reaches too far is a fault of the picture, and what stands before it counts.
+    pub fn read_length_prefixed(
+        &mut self,
+        codec: Codec,
+        sample: &[u8],
+        size: LengthSize,
+        key: bool,
+    ) -> Result<PictureFacts, Error> {
+        let mut facts = PictureFacts::empty(key);
+        let mut wrong = None;
+        let units = length_prefixed(sample, size)
+            .map_while(|unit| unit.map_err(|error| wrong = Some(error)).ok());
+        match codec {
+            Codec::H264 => self.h264(units, &mut facts),
+            Codec::H265 => self.h265(units, &mut facts),
+            Codec::Jpeg => {
+                return Err(Error::Declined {
+                    what: "JPEG with lengths in front",
+                });
+            }
+        }
+        if wrong.is_some() {
+            self.fault = wrong;
+        }
+        self.conclude(codec, sample.len(), facts)
+    }
+
+    /// Takes the parameter sets of a decoder configuration record (`avcC`, `hvcC`); returns how long the lengths in samples are.
+    ///
+    /// # Errors
+    /// [`Error`], where the record cannot be read; a set that cannot be is told by [`Self::take_fault`].
+    pub fn configure(&mut self, codec: Codec, record: &[u8]) -> Result<LengthSize, Error> {
+        let record = Configuration::read(codec, record)?;
+        // Only sets are taken: a record with a slice in it makes no picture.
+        let mut nothing = PictureFacts::empty(false);
+        let units = record.units.into_iter();
+        match codec {
+            Codec::H264 => {
+                let sets = |unit: &&[u8]| matches!(h264::kind(unit), h264::SPS | h264::PPS);
+                self.h264(units.filter(sets), &mut nothing);
+            }
+            Codec::H265 => {
+                let sets = |unit: &&[u8]| matches!(h265::kind(unit), h265::SPS | h265::PPS);
+                self.h265(units.filter(sets), &mut nothing);
+            }
+            Codec::Jpeg => {}
+        }
+        Ok(record.length_size)
+    }
+
+    fn conclude(
+        &mut self,
+        codec: Codec,
+        bytes: usize,
+        mut facts: PictureFacts,
+    ) -> Result<PictureFacts, Error> {
         if facts.slice_count == 0 {
-            return Err(self.fault.take().unwrap_or(Error::NoPicture {
-                bytes: data.len(),
-                codec,
-            }));
+            return Err(self
+                .fault
+                .take()
+                .unwrap_or(Error::NoPicture { bytes, codec }));
         }
         if facts.macroblocks == 0 {
             facts.macroblocks = self.macroblocks;
@@ -180,8 +244,8 @@ impl Reader {
         Ok(facts)
     }
 
-    fn h264(&mut self, data: &[u8], facts: &mut PictureFacts) {
-        for (number, unit) in annex_b(data).enumerate() {
+    fn h264<'a>(&mut self, units: impl Iterator<Item = &'a [u8]>, facts: &mut PictureFacts) {
+        for (number, unit) in units.enumerate() {
             let bits = 8 * unit.len() as u64;
             match h264::kind(unit) {
                 h264::SPS => {
@@ -224,8 +288,8 @@ impl Reader {
         }
     }
 
-    fn h265(&mut self, data: &[u8], facts: &mut PictureFacts) {
-        for (number, unit) in annex_b(data).enumerate() {
+    fn h265<'a>(&mut self, units: impl Iterator<Item = &'a [u8]>, facts: &mut PictureFacts) {
+        for (number, unit) in units.enumerate() {
             // Other layers than the first are for those who know that they are there.
             if h265::layer(unit) > 0 {
                 continue;

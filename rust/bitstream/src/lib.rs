@@ -4,8 +4,8 @@
 //! bytes name, or loop without consuming. It does no I/O.
 //!
 //! ```text
-//! AccessUnit ── annex_b ──▶ NAL units ── Reader ──▶ PictureFacts (bits, QP, slices) ──▶ the gate
-//!                                          └──────▶ Description (profile, size, …)  ──▶ people
+//! AccessUnit ── annex_b ──────────▶ NAL units ── Reader ──▶ PictureFacts (bits, QP, slices) ──▶ the gate
+//! sample ────── length_prefixed ───▶                 └────▶ Description (profile, size, …)  ──▶ people
 //! ```
 
 #![forbid(unsafe_code)]
@@ -17,6 +17,7 @@ pub mod h264;
 mod h265;
 mod head;
 mod jpeg;
+mod length_prefixed;
 pub mod luma;
 pub mod nal;
 mod stream;
@@ -24,5 +25,6 @@ mod unit;
 
 pub use error::{Error, Place};
 pub use facts::{MAX_SLICES, PictureFacts, Reader, SliceFacts, SliceKind};
+pub use length_prefixed::{Configuration, LengthSize, length_prefixed};
 pub use stream::Description;
 pub use unit::{AccessUnit, Codec};

@@ -1,7 +1,7 @@
 //! Real streams, whole and mutated: what is read is right, and nothing that can be done to the bytes brings it down.
 
-use edusense_bitstream::nal::{annex_b, h264};
-use edusense_bitstream::{Codec, Error, Reader, SliceKind};
+use edusense_bitstream::nal::{annex_b, h264, h265};
+use edusense_bitstream::{Codec, Error, LengthSize, Reader, SliceKind};
 use proptest::prelude::*;
 
 const CABAC: &[u8] = include_bytes!("data/cabac_4_slices_100x60.h264");
@@ -334,5 +334,85 @@ proptest! {
         let mut reader = Reader::new();
         let _ = reader.read(codec, &data, false);
         let _ = reader.take_fault().map(|fault| fault.to_string());
+    }
+}
+
+/// A stream's parameter sets as its decoder configuration record holds them, with lengths of four bytes.
+fn record(codec: Codec, stream: &[u8]) -> Vec<u8> {
+    let mut arrays: std::collections::BTreeMap<u8, Vec<&[u8]>> = Default::default();
+    for nal in annex_b(stream) {
+        let kind = match codec {
+            Codec::H265 => h265::kind(nal),
+            _ => h264::kind(nal),
+        };
+        let known = match codec {
+            Codec::H265 => matches!(kind, h265::SPS | h265::PPS),
+            _ => matches!(kind, h264::SPS | h264::PPS),
+        };
+        let sets = arrays.entry(kind).or_default();
+        if known && !sets.contains(&nal) {
+            sets.push(nal);
+        }
+    }
+    arrays.retain(|_, sets| !sets.is_empty());
+    let mut record = match codec {
+        Codec::H265 => [&[1u8; 21][..], &[3, arrays.len() as u8]].concat(),
+        _ => vec![1, 100, 0, 31, 0xff],
+    };
+    for (kind, sets) in &arrays {
+        match codec {
+            Codec::H265 => record.extend([*kind, 0, sets.len() as u8]),
+            _ => record.push(sets.len() as u8),
+        }
+        for set in sets {
+            record.extend((set.len() as u16).to_be_bytes());
+            record.extend_from_slice(set);
+        }
+    }
+    record
+}
+
+#[test]
+fn lengths_in_front_tell_the_same_as_start_codes() {
+    for (codec, stream, slices) in [
+        (Codec::H264, CABAC, 4),
+        (Codec::H264, CAVLC, 1),
+        (Codec::H265, HEVC, 1),
+    ] {
+        let (mut by_codes, mut by_lengths) = (Reader::new(), Reader::new());
+        let size = by_lengths.configure(codec, &record(codec, stream)).unwrap();
+        assert_eq!((size, by_lengths.take_fault()), (LengthSize::Four, None));
+        let pictures = if codec == Codec::H265 {
+            vec![stream.to_vec()]
+        } else {
+            pictures(stream, slices)
+        };
+        assert!(!pictures.is_empty());
+        for picture in pictures {
+            let mut sample = Vec::new();
+            // The sets come from the record alone.
+            let vcl = annex_b(&picture).filter(|nal| match codec {
+                Codec::H265 => h265::is_vcl(h265::kind(nal)),
+                _ => h264::is_vcl(h264::kind(nal)),
+            });
+            for nal in vcl {
+                sample.extend((nal.len() as u32).to_be_bytes());
+                sample.extend_from_slice(nal);
+            }
+            let expected = by_codes.read(codec, &picture, false).unwrap();
+            let facts = by_lengths
+                .read_length_prefixed(codec, &sample, size, false)
+                .unwrap();
+            assert_eq!(facts, expected);
+            assert_eq!(by_lengths.take_fault(), None);
+            sample.extend([0, 0, 1, 0, 7]);
+            let facts = by_lengths
+                .read_length_prefixed(codec, &sample, size, false)
+                .unwrap();
+            assert_eq!(facts, expected);
+            let fault = by_lengths.take_fault();
+            assert!(matches!(fault, Some(Error::Framing { byte, .. }) if byte == sample.len() - 5));
+        }
+        assert_eq!(by_lengths.description(), by_codes.description());
     }
 }

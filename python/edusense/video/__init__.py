@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edusense.video.inspection import Inspection as Inspection
     from edusense.video.inspection import inspect as inspect
     from edusense.video.keys import keyframes as keyframes
+    from edusense.video.luma_decoder import LumaDecoder as LumaDecoder
     from edusense.video.source import Damage as Damage
     from edusense.video.source import duration_s as duration_s
     from edusense.video.source import is_url as is_url
@@ -37,6 +38,7 @@ __all__ = [
     "EngineEvent",
     "HeatMap",
     "Inspection",
+    "LumaDecoder",
     "MotionEvent",
     "Timeline",
     "cut",
@@ -59,6 +61,7 @@ _HOME = {
     "EngineEvent": "engine",
     "HeatMap": "heat",
     "Inspection": "inspection",
+    "LumaDecoder": "luma_decoder",
     "MotionEvent": "finding",
     "Timeline": "timeline",
     "cut": "cutting",

@@ -63,7 +63,7 @@ fn settings_of(given: Option<&Bound<'_, PyDict>>) -> PyResult<stream::EngineSett
 }
 
 /// Decoders in the order in which they are asked: ours take key pictures of H.264, and JPEG; FFmpeg takes all else.
-fn chain_of(pyav: &Arc<PyAv>) -> Chain {
+pub(crate) fn chain_of(pyav: &Arc<PyAv>) -> Chain {
     Chain::new(vec![
         Arc::new(H264Intra),
         Arc::new(JpegEighth),

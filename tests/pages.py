@@ -168,7 +168,10 @@ def mistakes(block: Block) -> Iterator[str]:
             called = _found(node.func, names)
             if called is _NOTHING or not callable(called):
                 continue
-            known = inspect.signature(called).parameters
+            try:
+                known = inspect.signature(called).parameters
+            except ValueError:
+                continue  # code of others that was compiled tells no arguments
             if any(one.kind is one.VAR_KEYWORD for one in known.values()):
                 continue
             for keyword in node.keywords:

@@ -9,16 +9,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import av
 import pytest
 from PIL import Image
 
+from edusense import Site
 from edusense.errors import StreamLostError, StreamProtocolError, UsageError
 from edusense.sim.camera import VirtualCamera
 from edusense.sim.clips import library_clip
 from edusense.sim.encode import Encoding
+from edusense.sim.library import PlayerLibrary
 from edusense.sim.player import ClipSource
 from edusense.video import CameraSource, Engine, EngineEvent
 
@@ -311,3 +315,76 @@ def test_probes_tell_how_often_the_gate_saw_what_moved(cameras: ExitStack) -> No
     rows = listener.until(lambda rows: rows["one"]["gate"]["probes_moved"] > 0)
     assert rows["one"]["gate"]["agreement"] is None, "one probe proves nothing"
     assert rows["one"]["gate"]["habits"] == []
+
+
+def test_an_event_has_its_picture_and_its_clip_as_arrays(cameras: ExitStack) -> None:
+    clip = ClipSource(library_clip("room", SMALL, seconds=20.0))
+    camera = cameras.enter_context(VirtualCamera("one", streams={"main": clip}, onvif_port=None))
+    engine = Engine([source(camera)], **FAST)
+    with engine:
+        event = next(event for event in engine.events(timeout=30.0) if event.kind == "motion")
+        assert event.start_s is not None
+        luma = event.thumbnail()
+        assert (luma.shape, luma.dtype.name) == ((240, 320), "uint8")
+        pictures = list(event.clip())
+        times = [at_s for at_s, _ in pictures]
+        assert times == sorted(times)
+        assert times[0] < event.start_s < times[-1]
+        assert {picture.shape for _, picture in pictures} == {(240, 320)}
+        assert len(pictures) >= 10 * (times[-1] - times[0]) - 2
+        assert "engine" not in event.to_json()
+        with pytest.raises(UsageError, match="has no pictures"):
+            replace(event, kind="camera", id=None).thumbnail()
+    with pytest.raises(UsageError, match="engine that told this event is gone"):
+        replace(event, engine=None).clip()
+
+
+def test_cameras_of_a_site_file_are_asked_for_their_streams(cameras: ExitStack, tmp_path: Path) -> None:
+    library = PlayerLibrary(seconds=8.0)
+    cameras.callback(library.close)
+    one, two = (
+        cameras.enter_context(
+            VirtualCamera(name, library=library, encodings={"main": LARGE, "sub": SMALL}, password="s3cret", **more)
+        )
+        for name, more in (("asked", {}), ("refusing", {"faults": ("digest-only",)}))
+    )
+    (tmp_path / "secret").touch(mode=0o600)
+    (tmp_path / "secret").write_text("s3cret")
+    (tmp_path / "wrong").touch(mode=0o600)
+    (tmp_path / "wrong").write_text("wrong")
+    text = """[site]
+id = "s"
+number = 1
+[credentials.right]
+user = "edusense"
+password = "file:secret"
+[credentials.wrong]
+user = "edusense"
+password = "file:wrong"
+[[rooms]]
+id = "1"
+kind = "gym"
+"""
+    assert one.onvif is not None
+    assert two.onvif is not None
+    for name, camera, login in (("asked", one, "right"), ("refusing", two, "wrong")):
+        where = str(camera.onvif).split("/")[2]
+        text += f'[[cameras]]\nid = "{name}"\nroom = "1"\naddress = "{where}"\ncredentials = "{login}"\n'
+    text += f'[[cameras]]\nid = "by-url"\nroom = "1"\nurl = "{one.url("main")}"\ncredentials = "right"\n'
+    text += '[[cameras]]\nid = "away"\nroom = "1"\naddress = "127.0.0.1:1"\n'
+    (tmp_path / "school.toml").write_text(text)
+    site = Site.load(tmp_path / "school.toml")
+    assert site.cameras[0] == Site.load(tmp_path / "school.toml").cameras[0]
+    engine = cameras.enter_context(Engine(site.cameras, **FAST))
+    listener = Listener(engine)
+    listener.until(
+        lambda rows: {name for name, row in rows.items() if row["state"] == "playing"} == {"asked", "by-url"}
+    )
+    refused = listener.wait(lambda event: event.camera == "refusing" and event.state == "refused")
+    assert (refused.code, refused.stream) == ("device-refused", "watch")
+    away = listener.wait(lambda event: event.camera == "away" and event.state == "lost")
+    assert away.hint
+    assert "s3cret" not in repr(listener.events) + repr(site.cameras)
+    # The same cameras again: nobody is called anew; one that is no longer named goes.
+    engine.update(site.cameras[2:])
+    assert [row["id"] for row in engine.stats()] == ["by-url"]

@@ -20,6 +20,7 @@ for one in fleet.health(site):              # watches each for some seconds
 
 from __future__ import annotations
 
+from edusense.devices.profiles import choose
 from edusense.fleet.adding import NewCamera, add_adopted, add_cameras, edit_site, propose, remember_addresses
 from edusense.fleet.addresses import Login, StreamAddresses, address_of, stream_addresses
 from edusense.fleet.adopting import Adopted, adopt, dhcp_plan
@@ -34,7 +35,6 @@ from edusense.fleet.health_store import HealthStore
 from edusense.fleet.journal import Progressed, progress_of
 from edusense.fleet.passwords import rotate_passwords
 from edusense.fleet.planning import Plan, plan
-from edusense.fleet.profiles import choose
 from edusense.fleet.search import Found, discover
 from edusense.fleet.tasks import Rebooted, chosen, reboot, set_time
 from edusense.fleet.templates import Template, match, template, template_folders

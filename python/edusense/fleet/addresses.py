@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from edusense.devices.profiles import choose
 from edusense.errors import SiteValueError
-from edusense.fleet.profiles import choose
 
 if TYPE_CHECKING:
     from edusense.devices.camera import Camera, CameraProfile

@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from edusense.devices.profiles import choose
 from edusense.errors import DeviceError, EdusenseError, SiteError, StreamError
 from edusense.fleet.addresses import open_of_site
 from edusense.fleet.comparing import Finding, aim_findings, clock_findings, event_findings, merged, stream_findings
 from edusense.fleet.desired import wanted_of
 from edusense.fleet.planning import plan_opened
 from edusense.fleet.pool import VISIT_S, visit_all
-from edusense.fleet.profiles import choose
 from edusense.fleet.tasks import chosen
 from edusense.fleet.templates import template
 

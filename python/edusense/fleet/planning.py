@@ -9,11 +9,11 @@ import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from edusense.devices.profiles import choose
 from edusense.errors import DeviceError, EdusenseError, PermissionDeniedError, SiteError, UsageError
 from edusense.fleet.addresses import open_of_site
 from edusense.fleet.desired import GROUPS, Wanted, actual_of, choose_value, rank, satisfied, wanted_of
 from edusense.fleet.pool import VISIT_S, WORKERS, visit_all
-from edusense.fleet.profiles import choose
 from edusense.fleet.templates import fits, older, template
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from edusense.devices.profiles import choose
 from edusense.errors import DeviceError, DeviceProtocolError, DeviceRefusedError
 from edusense.fleet.addresses import open_camera, patient
-from edusense.fleet.profiles import choose
 
 if TYPE_CHECKING:
     from edusense.devices.camera import CameraClock, CameraInformation, CameraProfile

@@ -197,6 +197,19 @@ class Room(_Table):
     seats: int | None = Field(default=None, ge=0, le=10_000, description="How many people it is meant for.")
 
 
+class _Aside:
+    """What a table knows of others, beside its own values: it makes two tables neither equal nor different."""
+
+    def __init__(self) -> None:
+        self.credentials: Credentials | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Aside)
+
+    def __hash__(self) -> int:
+        return 0
+
+
 class Camera(_Table):
     """`[[cameras]]`: one camera, by `address` (ONVIF) or by `url` (a camera without ONVIF)."""
 
@@ -225,6 +238,21 @@ class Camera(_Table):
     watch: Name = Field(default="sub", description="The profile that is analysed: sub, main, or a profile's own name.")
     keep: Name = Field(default="main", description="The profile that clips are cut from.")
     record: Literal["events", "always", "never"] = Field(default="events", description="What is kept of it.")
+
+    _aside: _Aside = PrivateAttr(default_factory=_Aside)
+
+    def anchor(self, credentials: Credentials | None) -> None:
+        """Says what its `credentials` name; called once by loading."""
+        self._aside.credentials = credentials
+
+    def login(self) -> Credentials | None:
+        """User and password that the site file names for it; None where it names none.
+
+        >>> text = '[site]\\nid = "s"\\nnumber = 1\\n[[rooms]]\\nid = "1"\\nkind = "gym"\\n[[cameras]]\\nid = "a"'
+        >>> Site.loads(text + '\\nroom = "1"\\naddress = "10.0.0.1"').cameras[0].login() is None
+        True
+        """
+        return self._aside.credentials
 
 
 class Reader(_Table):
@@ -464,6 +492,8 @@ class Site(_Table):
         self._path, self._folder, self._places = path, folder, places
         for key, credentials in self.credentials.items():
             credentials.anchor(folder, (name, *self.place("credentials", key, "password")))
+        for camera in self.cameras:
+            camera.anchor(self.credentials_of(camera))
         self.fleet.anchor(folder, (name, *self.place("fleet", "key")))
 
     @property

@@ -15,13 +15,16 @@ import av.error
 from PIL import Image, ImageDraw
 
 from edusense.errors import PictureDamagedError, VideoSourceError
+from edusense.video.luma import luma_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from av.video.stream import VideoStream
 
-__all__ = ["colour_jpeg", "marked_jpeg", "mp4_of", "write_mp4"]
+    from edusense.video.luma import Luma
+
+__all__ = ["colour_jpeg", "lumas", "marked_jpeg", "mp4_of", "write_mp4"]
 
 TICKS = 90_000
 """Ticks a second of presentation times (RFC 6184, section 8.1)."""
@@ -58,6 +61,32 @@ def mp4_of(codec: str, units: Sequence[tuple[bytes, int, bool, float]]) -> bytes
         units[0][3],
     )
     return output.getvalue()
+
+
+def lumas(codec: str, units: Sequence[tuple[bytes, int, bool, float]]) -> Iterator[tuple[float, Luma]]:
+    """The pictures of a clip, decoded one after the other: Unix time, and luma as `uint8[height, width]`.
+
+    Args:
+        codec: `h264`, `h265` or `jpeg`.
+        units: as for `mp4_of`.
+
+    Raises:
+        PictureDamagedError: they cannot be decoded.
+    """
+    context = av.CodecContext.create(DECODERS[codec], "r")
+    assert isinstance(context, av.VideoCodecContext)
+    context.thread_count = 1
+    taken = {pts: at_s for _, pts, _, at_s in units}
+    try:
+        for data, pts, _, _ in [*units, (None, 0, False, 0.0)]:
+            packet = None if data is None else av.Packet(data)
+            if packet is not None:
+                packet.pts = packet.dts = pts
+            for frame in context.decode(packet):
+                at_s = taken.get(frame.pts) if frame.pts is not None else None
+                yield units[0][3] if at_s is None else at_s, luma_of(frame)
+    except av.error.FFmpegError as error:
+        raise PictureDamagedError(f"the pictures of the event cannot be decoded: {error.strerror}") from error
 
 
 def write_mp4(

@@ -7,22 +7,28 @@ from __future__ import annotations
 
 import contextlib
 import io
+import queue
+import threading
 import time
 import warnings
 import weakref
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+import numpy as np
+
 from edusense import _native
-from edusense.errors import PictureDamagedError, StreamLostError, UsageError
+from edusense.errors import EdusenseError, PictureDamagedError, StreamLostError, UsageError
+from edusense.video.asking import Asking, Found
 from edusense.video.zones import by_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from edusense.video.heat import HeatMap
+    from edusense.video.luma import Luma
 
 __all__ = ["Arrival", "CameraSource", "Engine", "EngineEvent"]
 
@@ -65,7 +71,12 @@ class CameraSource:
         )
         given = {name: found[name] for name in names if found.get(name) is not None}
         if not given.get("id") or not given.get("url"):
-            raise UsageError("a camera for the engine needs `id` and `url`")
+            raise UsageError(
+                "a camera for the engine needs `id` and `url`",
+                hint="a mapping, a `CameraSource`, or a camera of the site file: Engine(site.cameras)",
+            )
+        if "user" not in given and callable(login := getattr(camera, "login", None)) and (known := login()) is not None:
+            given |= {"user": known.user, "password": known.secret()}
         return cls(**given | {"zones": tuple(given.get("zones") or ())})
 
 
@@ -95,6 +106,7 @@ class EngineEvent:
         byte: position in what the camera sent over the connection.
         channel: the stream's transport and channels.
         connection: both ends of the connection, and when it was made.
+        engine: who told it.
     """
 
     kind: str
@@ -116,10 +128,45 @@ class EngineEvent:
     byte: int | None = None
     channel: str | None = None
     connection: str | None = None
+    engine: weakref.ref[Engine] | None = field(default=None, repr=False, compare=False)
+
+    def thumbnail(self) -> Luma:
+        """The event's clearest picture so far: `uint8[height, width]`, at most 640 wide.
+
+        Raises:
+            UsageError: it is no motion event, its picture is not held any more, or its engine is gone.
+        """
+        return self._engine().thumbnail_luma(self._id())
+
+    def clip(self) -> Iterator[tuple[float, Luma]]:
+        """The pictures of the event's clip, from the key picture before its pre-roll on; decoded while they are taken.
+
+        Yields:
+            Unix time, and luma as `uint8[height, width]`. `Engine.clip` gives the clip as it came, as MP4.
+
+        Raises:
+            UsageError: as `thumbnail`.
+            PictureDamagedError: they cannot be decoded.
+        """
+        return self._engine().clip_luma(self._id())
+
+    def _engine(self) -> Engine:
+        engine = None if self.engine is None else self.engine()
+        if engine is None:
+            raise UsageError(
+                "the engine that told this event is gone", hint="hold the engine for as long as its events"
+            )
+        return engine
+
+    def _id(self) -> str:
+        if self.id is None:
+            raise UsageError(f"a `{self.kind}` event has no pictures", hint="motion events have")
+        return self.id
 
     def to_json(self) -> dict[str, Any]:
         """The event as a JSON object: what is known of it."""
-        row = {name: value for name, value in asdict(self).items() if value is not None and value != ()}
+        told = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "engine"}
+        row = {name: value for name, value in told.items() if value is not None and value != ()}
         if self.kind.startswith("motion"):
             row["regions"] = [list(region) for region in self.regions]
         return row
@@ -155,18 +202,27 @@ class Engine:
     []
 
     Args:
-        cameras: `CameraSource` objects, mappings or objects with the same names.
+        cameras: `CameraSource` objects, mappings or objects with the same names; or cameras of the site file
+            (`Engine(site.cameras)`), with the credentials that stand there: those with an `address` are asked by ONVIF
+            for their streams, in threads of their own, and come in as they answer.
         **settings: see `Engine.settings`.
 
     Raises:
         UsageError: a camera without id or address, two with one id, or a zone that is none.
+        SiteSecretError: the password of a camera of the site file that is given by `url` cannot be read.
         StreamProtocolError: an address that is not RTSP's.
         TypeError: an unknown setting.
     """
 
     def __init__(self, cameras: Iterable[CameraSource | Mapping[str, Any] | Any] = (), **settings: float) -> None:
         self._native = _native.Engine(**settings)
-        self._finalizer = weakref.finalize(self, self._native.stop)
+        # An engine that nobody holds any more goes; its helpers must not hold it.
+        found, failed = weakref.WeakMethod(self._found), weakref.WeakMethod(self._failed)
+        self._asking = Asking(lambda *told: _call(found, *told), lambda *told: _call(failed, *told))
+        self._finalizer = weakref.finalize(self, _stop, self._native, self._asking)
+        self._lock = threading.Lock()
+        self._sources: dict[str, CameraSource] = {}
+        self._unasked: queue.SimpleQueue[EngineEvent] = queue.SimpleQueue()
         try:
             self.update(cameras)
         except BaseException:
@@ -188,17 +244,48 @@ class Engine:
 
         A camera that refused its password is called again when its password changed.
         """
-        sources = [CameraSource.of(camera) for camera in cameras]
-        ids = [source.id for source in sources]
+        given = list(cameras)
+        ids = [str(_part(camera, "id")) for camera in given]
         for name in ids:
             if ids.count(name) > 1:
                 raise UsageError(f"two cameras have the id `{name}`")
-        zones = {source.id: by_kind(source.zones) for source in sources}
-        self._native.update(
-            [(source.id, source.url, source.user, source.password, source.keep_url) for source in sources]
-        )
+        ask = {name: camera for name, camera in zip(ids, given, strict=True) if _is_asked(camera)}
+        sources = {name: CameraSource.of(camera) for name, camera in zip(ids, given, strict=True) if name not in ask}
+        with self._lock:
+            # What was answered before holds until there is another answer.
+            sources |= {name: self._sources[name] for name in ask if name in self._sources}
+            self._set(sources)
+        self._asking.update(ask)
+
+    def _set(self, sources: dict[str, CameraSource]) -> None:
+        zones = {name: by_kind(source.zones) for name, source in sources.items()}
+        rows = [(one.id, one.url, one.user, one.password, one.keep_url) for one in sources.values()]
+        self._native.update(rows)
+        self._sources = sources
         for name, (watch, ignore) in zones.items():
             self._native.set_zones(name, watch, ignore)
+
+    def _found(self, name: str, found: Found) -> None:
+        """A camera has said where its streams are."""
+        source = CameraSource(name, found.url, found.user, found.password, found.keep_url)
+        with self._lock:
+            if self._sources.get(name) != source and not self.closed:
+                self._set(self._sources | {name: source})
+
+    def _failed(self, name: str, state: str, error: EdusenseError) -> None:
+        """A camera has not, and why."""
+        self._unasked.put(
+            EngineEvent(
+                kind="camera",
+                camera=name,
+                time_s=time.time(),
+                state=state,
+                reason=str(error),
+                stream="watch",
+                code=error.code,
+                hint=error.hint,
+            )
+        )
 
     def set_zones(self, camera_id: str, zones: Iterable[Any]) -> None:
         """Says where in a camera's picture motion counts, from the next look on; its streams go on undisturbed.
@@ -223,16 +310,22 @@ class Engine:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    yield self._unasked.get_nowait()
             left = _POLL_S if deadline is None else min(_POLL_S, deadline - time.monotonic())
             row = self._native.next_event(max(0.0, left))
             if row is not None:
-                yield EngineEvent(**row | {"regions": tuple(row.get("regions") or ())})
+                yield EngineEvent(**row | {"regions": tuple(row.get("regions") or ())}, engine=weakref.ref(self))
                 deadline = None if timeout is None else time.monotonic() + timeout
             elif self._native.drained() or (deadline is not None and time.monotonic() >= deadline):
                 return
 
     def stats(self) -> list[dict[str, Any]]:
-        """A row a camera, in the order in which they came: state and reason in words, counts, gate."""
+        """A row a camera, in the order in which they came: state and reason in words, counts, gate.
+
+        A camera of the site file that has not said yet where its streams are has none.
+        """
         return list(self._native.cameras())
 
     def totals(self) -> dict[str, int]:
@@ -269,6 +362,28 @@ class Engine:
             raise _not_held("picture", event_id)
         luma, width, height, regions, full_width, full_height = found
         return marked_jpeg(luma, (width, height), regions, (full_width, full_height))
+
+    def thumbnail_luma(self, event_id: str) -> Luma:
+        """The event's clearest picture as an array, without boxes; raises as `thumbnail`."""
+        found = self._native.shot(event_id)
+        if found is None:
+            raise _not_held("picture", event_id)
+        luma, width, height = found[:3]
+        return np.frombuffer(luma, np.uint8).reshape(height, width)
+
+    def clip_luma(self, event_id: str) -> Iterator[tuple[float, Luma]]:
+        """The pictures of the event's clip, decoded one after the other: Unix time, and luma as `uint8[height, width]`.
+
+        Raises:
+            UsageError: no clip of this event is held.
+            PictureDamagedError: they cannot be decoded.
+        """
+        from edusense.video.clip import lumas
+
+        found = self._native.clip(event_id)
+        if found is None:
+            raise _not_held("clip", event_id)
+        return lumas(found[0], found[2])
 
     def picture_size(self, event_id: str) -> tuple[int, int] | None:
         """Width and height of the stream's picture that an event's regions belong to; None where no picture is held."""
@@ -446,6 +561,25 @@ class Engine:
         if finalizer is not None and finalizer.alive:
             warnings.warn("an Engine was forgotten: close it, or use `with`", ResourceWarning, stacklevel=2)
             finalizer()
+
+
+def _stop(native: _native.Engine, asking: Asking) -> None:
+    asking.close()
+    native.stop()
+
+
+def _call(method: weakref.WeakMethod[Callable[..., None]], *told: Any) -> None:
+    if (bound := method()) is not None:
+        bound(*told)
+
+
+def _part(camera: Any, name: str) -> Any:
+    return camera.get(name) if isinstance(camera, Mapping) else getattr(camera, name, None)
+
+
+def _is_asked(camera: Any) -> bool:
+    """Whether it is a camera of the site file whose streams must be asked for."""
+    return hasattr(camera, "login") and not _part(camera, "url") and bool(_part(camera, "address"))
 
 
 def _not_held(what: str, event_id: str) -> UsageError:

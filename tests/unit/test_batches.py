@@ -190,7 +190,7 @@ def test_acknowledgements_are_held_against_the_ledger_and_kept(ledger):
     stream = list(streams)[2]
     kept = Acknowledgements(ledger.folder)
     told = acknowledge(hub, ledger, stream.terminal, stream.epoch, 7)
-    assert PLAIN.acknowledgement(told.data, hub.public)["sequence"] == 7
+    assert PLAIN.CHECKS[".edack"](told.data, hub.public)["sequence"] == 7
     assert kept.take(told, streams, hub_key=hub.public)
     assert not kept.take(told, streams), "known"
     later = acknowledge(hub, ledger, stream.terminal, stream.epoch, stream.last)
@@ -280,7 +280,7 @@ def test_the_vectors_of_the_page():
         18,
         hashlib.sha256(read.records[1:].tobytes()).digest(),
     )
-    assert PLAIN.acknowledgement(told, hub.public)["sum"] == 45_000
+    assert PLAIN.CHECKS[".edack"](told, hub.public)["sum"] == 45_000
     leaf = hashlib.sha256(b"\0" + read.records[1:].tobytes()).hexdigest()
     assert f"`{leaf}`" in text
 

@@ -212,7 +212,7 @@ def show_command(folder: str | None, site_path: str, as_json: bool) -> None:
       edusense meals key show
       edusense meals key show --json
     """
-    _show(_ledger_folder(folder, site_path).parent, as_json)
+    _show(ledger_folder_of(folder, site_path).parent, as_json)
 
 
 @key_group.command("new")
@@ -228,7 +228,7 @@ def new_command(folder: str | None, site_path: str, as_json: bool) -> None:
     """
     from edusense.meals import KeyRing
 
-    place = _ledger_folder(folder, site_path).parent
+    place = ledger_folder_of(folder, site_path).parent
     KeyRing.load_or_make(place)
     _show(place, as_json)
 
@@ -339,7 +339,8 @@ def check_proof_command(proof: str, key: str, as_json: bool) -> int:
     return 0
 
 
-def _ledger_folder(folder: str | None, site_path: str) -> Path:
+def ledger_folder_of(folder: str | None, site_path: str) -> Path:
+    """The folder that was named, or the site's."""
     if folder is not None:
         return Path(folder).absolute()
     from edusense.meals.of_site import ledger_folder
@@ -351,7 +352,7 @@ def _ledger_folder(folder: str | None, site_path: str) -> Path:
 def _reading(folder: str | None, site_path: str) -> Ledger:
     from edusense.meals import Ledger
 
-    return Ledger.open(_ledger_folder(folder, site_path), read_only=True)
+    return Ledger.open(ledger_folder_of(folder, site_path), read_only=True)
 
 
 def _keys(ledger: Ledger, key_path: str | None) -> Any:

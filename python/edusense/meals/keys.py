@@ -86,6 +86,14 @@ class SigningKey:
         """The signed batch of n × 128 bytes of records; raises `BatchError` where they are not a run."""
         return _native.seal_batch(records, self._seed)
 
+    def seal_segments(self, folder: Path) -> list[dict[str, Any]]:
+        """Seals the full segments of the ledger in a folder; see `edusense.meals.sealing.seal`."""
+        return _native.seal_segments(folder, self._seed)
+
+    def prune_segments(self, folder: Path, hub_key: bytes, keep_from: int, until: int, holder: str) -> dict[str, Any]:
+        """Removes segments whose seals it signs; see `edusense.meals.sealing.prune`."""
+        return _native.prune_segments(folder, hub_key, keep_from, until, self._seed, holder)
+
     def acknowledge(self, **said: Any) -> bytes:
         """The signed acknowledgement with these fields, see `Acknowledgement`: what a hub does."""
         return _native.sign_acknowledgement(seed=self._seed, **said)

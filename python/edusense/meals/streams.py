@@ -45,7 +45,7 @@ class Streams:
         self.ledger = ledger
         self.damage: LedgerDamagedError | None = None
         """Where reading stopped, if the ledger is damaged: what is behind it is not here."""
-        self._next = 0
+        self._next = ledger.first
         self._positions: dict[tuple[int, int], list[NDArray[np.int64]]] = {}
         self._begins: dict[tuple[int, int], tuple[int, tuple[int, int]]] = {}
         self.refresh()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edusense.meals.hub_client import HubClient, Sent
     from edusense.meals.streams import Stream, Streams
 
-__all__ = ["Uplink"]
+__all__ = ["Uplink", "kept_hub_key"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,29 @@ HUB_KEY_NAME: Final = "hub.pub.hex"
 """Beside the ledger's folder: the key of the hub that was met first, where the site file names none."""
 
 _Line = tuple[int, int]
+
+
+def kept_hub_key(folder: Path) -> bytes | None:
+    """The key of the hub that was met first; None where none was met.
+
+    Args:
+        folder: the ledger's.
+
+    Raises:
+        BatchError: the file where it is kept holds no key.
+    """
+    path = folder.parent / HUB_KEY_NAME
+    if not path.exists():
+        return None
+    try:
+        found = bytes.fromhex(read_at_most(path, 100).decode("ascii", "replace").strip())
+    except ValueError:
+        found = b""
+    if len(found) != 32:
+        raise BatchError(
+            f"`{path}` holds no public key", hint="ask the city for its key, and put it into the site file"
+        )
+    return found
 
 
 class Uplink:
@@ -197,7 +220,11 @@ class Uplink:
             )
             return
         self._held[key] = told.sequence
-        if told.sequence and (told.totals, told.head) != self._own(stream, told.sequence):
+        if told.sequence < stream.first and stream.first > 1:
+            # Of what was pruned nothing can be compared. What follows can be sent, unless the hub lacks more.
+            if told.sequence + 1 < stream.first:
+                self._set_aside(key, self._pruned(stream))
+        elif told.sequence and (told.totals, told.head) != self._own(stream, told.sequence):
             self._send_again(stream, told.sequence)
         elif told.sequence:
             assert self._streams is not None
@@ -256,13 +283,13 @@ class Uplink:
             if stream.last <= self._done(stream) or self._aside.get(key, (0.0, ""))[0] > now:
                 continue
             if self._done(stream) + 1 < stream.first:
-                told = (
-                    f"the hub asks for {stream.terminal}/{stream.epoch:08x}/{self._done(stream) + 1}, which was pruned"
-                )
-                self._set_aside(key, told)
+                self._set_aside(key, self._pruned(stream))
                 continue
             return stream
         return None
+
+    def _pruned(self, stream: Stream) -> str:
+        return f"the hub asks for {stream.terminal}/{stream.epoch:08x}/{self._done(stream) + 1}, which was pruned"
 
     def _batch(self, stream: Stream, first: int, last: int) -> Batch:
         assert self._streams is not None
@@ -348,8 +375,8 @@ class Uplink:
     def _meet(self, key: bytes) -> None:
         """Holds the hub's key against the one that is known; the first one that is met is kept."""
         path = self.folder.parent / HUB_KEY_NAME
-        if self._hub_key is None and path.exists():
-            self._hub_key = bytes.fromhex(read_at_most(path, 100).decode("ascii", "replace").strip())
+        if self._hub_key is None:
+            self._hub_key = kept_hub_key(self.folder)
         if self._hub_key is None:
             write_whole(path, key.hex().encode() + b"\n")
             logger.info("uplink: the hub's key is %s from now on", key.hex())

@@ -296,6 +296,8 @@ impl Scan {
                             hash_before = None;
                             match flaw {
                                 Flaw::Empty => Rest::Zero,
+                                // Its sum fits, so it was written whole, whatever its last byte is.
+                                Flaw::Version(_) | Flaw::Kind(_) => Rest::Bad(flaw),
                                 _ if looks_torn(raw) => Rest::Torn,
                                 _ => Rest::Bad(flaw),
                             }

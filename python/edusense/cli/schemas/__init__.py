@@ -104,6 +104,8 @@ from edusense.cli.schemas.meals_signed import (
     PortionRow,
     ProofRow,
     ProvenRow,
+    PrunedRow,
+    SealRow,
     StreamRow,
 )
 from edusense.cli.schemas.readers import (
@@ -182,6 +184,8 @@ ROWS: dict[str, tuple[type[Row], ...]] = {
     "meals picture month": (PictureRow,),
     "meals present": (InsideRow,),
     "meals recover": (RecoveredRow,),
+    "meals seal": (SealRow,),
+    "meals prune": (PrunedRow,),
     "meals status": (LedgerRow, TerminalRow),
     "meals verify": (VerifyRow,),
     "meals export": (MealRow,),

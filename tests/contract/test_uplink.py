@@ -286,6 +286,66 @@ def test_a_new_key_is_followed(box, tmp_path):
     assert len(box.hub.store.keys(SCHOOL)) == 2
 
 
+@pytest.mark.parametrize("heard", [True, False])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_new_keys_are_followed_that_the_hub_was_never_told_of(box, tmp_path, heard, at_once):
+    box.eat(5)
+    if heard:
+        box.bring()
+        box.hub.backup()
+    known = KeyRing.load_or_make(tmp_path).current
+    if not heard:
+        box.hub.intake.enrol(SCHOOL, known.public)
+        box.hub.backup()
+    # While there is no line: meals before, between and after three changes, in one opening and in several.
+    box.eat(5, terminal=2)
+    for _ in range(3):
+        with Ledger.open(box.folder, school=SCHOOL) as ledger:
+            for _ in range(1 + at_once):
+                KeyRing.load(tmp_path).rotate(ledger, tmp_path)
+        box.eat(3)
+    box.connect()
+    box.bring()
+    assert both_hold_the_same(box)
+    ring = KeyRing.load(tmp_path)
+    assert len(ring.before) == 3 * (1 + at_once)
+    keys = box.hub.store.keys(SCHOOL)
+    assert {known.public, ring.current.public} <= set(keys)
+    assert box.hub.store.cases() == []
+    # A hub that was put back knows the first key alone, and is led through all changes once more.
+    box.hub.restore()
+    assert ring.current.public not in box.hub.store.keys(SCHOOL)
+    box.connect()
+    box.uplink.refresh()
+    box.uplink.compare()
+    box.bring()
+    assert both_hold_the_same(box)
+    # The same records are the same bytes, whenever they are signed.
+    streams = Ledger.open(box.folder, read_only=True).streams()
+    stream = next(iter(streams))
+    records = streams.records(stream.terminal, stream.epoch, stream.first, stream.last)
+    assert ring.signer(streams, stream.terminal, stream.epoch, stream.first).public == known.public
+    assert len(records) == stream.last
+
+
+def test_the_key_before_from_an_older_version_is_found(box, tmp_path):
+    box.eat(5)
+    box.bring()
+    with Ledger.open(box.folder, school=SCHOOL) as ledger:
+        made = KeyRing.load(tmp_path).rotate(ledger, tmp_path)
+        (kept,) = tmp_path.glob("meals.key.before-*")
+        kept.rename(tmp_path / "meals.key.previous")
+        old = KeyRing.load(tmp_path)
+        assert old.previous is not None
+        assert old.previous.public == made.previous.public
+        again = old.rotate(ledger, tmp_path)
+    assert len(again.before) == 2
+    assert not (tmp_path / "meals.key.previous").exists()
+    box.eat(5)
+    box.bring()
+    assert both_hold_the_same(box)
+
+
 def test_a_key_that_the_hub_does_not_know_is_refused(box, tmp_path):
     box.eat(5)
     box.hub.intake.enrol(SCHOOL, SigningKey.make().public)

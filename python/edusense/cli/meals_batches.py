@@ -239,8 +239,8 @@ def new_command(folder: str | None, site_path: str, as_json: bool) -> None:
 def rotate_command(site_path: str, as_json: bool) -> None:
     """Make a new key, and record in the ledger that it is the one from here on.
 
-    The ledger is opened for it, so the box must not run. The key before is kept: what was recorded up to the change
-    is signed with it.
+    The ledger is opened for it, so the box must not run. Keys that were before are kept: what was recorded up to a
+    change is signed with the key before it. The hub need not have heard of the last change yet.
 
     \b
     Examples:

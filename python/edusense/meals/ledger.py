@@ -338,8 +338,9 @@ class Ledger:
         """
         from edusense.meals.batches import make_batch
 
-        records = self.streams().records(first.terminal, first.epoch, first.sequence, last)
-        return make_batch(records, keys.signer(records))
+        streams = self.streams()
+        records = streams.records(first.terminal, first.epoch, first.sequence, last)
+        return make_batch(records, keys.signer(streams, first.terminal, first.epoch, first.sequence))
 
     def prove(self, record: RecordKey, keys: KeyRing | None = None, *, batch: Batch | None = None) -> Proof:
         """The proof of one record; see `edusense.meals.prove`."""

@@ -294,7 +294,7 @@ class Uplink:
     def _batch(self, stream: Stream, first: int, last: int) -> Batch:
         assert self._streams is not None
         records = self._streams.records(stream.terminal, stream.epoch, first, last)
-        return make_batch(records, self._ring().signer(records))
+        return make_batch(records, self._ring().signer(self._streams, stream.terminal, stream.epoch, first))
 
     def _deliver(self, batch: Batch) -> None:
         key = (batch.terminal, batch.epoch)

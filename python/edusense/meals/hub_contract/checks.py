@@ -263,6 +263,24 @@ def follows_a_change_of_key(rig: HubRig) -> None:
     rig.taken(tape.batch(rig.key, 5), tape, 6)
 
 
+def follows_keys_that_were_changed_more_than_once(rig: HubRig) -> None:
+    """Two changes in one batch, signed with the key before both, and two in two batches: all are the school's then."""
+    tape, keys = rig.tape(), [Ed25519PrivateKey.generate() for _ in range(4)]
+    for key in keys[:2]:
+        low, high = key_halves(key)
+        tape.write(KEY_CHANGE, pupil=low, card=high)
+    rig.refused(tape.batch(keys[0]), 403, "other-key")
+    rig.taken(tape.batch(rig.key), tape, 3)
+    signer = keys[1]
+    for key in keys[2:]:
+        low, high = key_halves(key)
+        _, first = tape.write(KEY_CHANGE, pupil=low, card=high)
+        rig.taken(tape.batch(signer, first), tape, first)
+        signer = key
+    _, first = tape.meal(rig.pupil())
+    rig.taken(tape.batch(signer, first), tape, first + 1)
+
+
 def refuses_what_is_cut(rig: HubRig) -> None:
     """A batch that ends early, wherever: 422 `damaged`, and nothing of it is there."""
     tape = _eaten(rig)
@@ -447,6 +465,7 @@ CHECKS: Final[tuple[Callable[[HubRig], None], ...]] = (
     refuses_other_keys,
     refuses_another_school,
     follows_a_change_of_key,
+    follows_keys_that_were_changed_more_than_once,
     refuses_what_is_cut,
     refuses_what_was_altered,
     refuses_what_does_not_add_up,

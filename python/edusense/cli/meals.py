@@ -376,7 +376,7 @@ def _csv(value: Any) -> Any:
     return " ".join(value) if isinstance(value, list) else value
 
 
-_MORE = ("batches", "batches_send", "by_hand", "check_hub", "picture", "present", "recover", "report", "seal")
+_MORE = ("batches", "batches_send", "by_hand", "cases", "check_hub", "picture", "present", "recover", "report", "seal")
 for _module in (f"edusense.cli.meals_{name}" for name in _MORE):
     for _one in importlib.import_module(_module).COMMANDS:
         command.add_command(_one)

@@ -55,7 +55,7 @@ from edusense.cli.schemas.fleet import (
     RebootedRow,
     TemplateRow,
 )
-from edusense.cli.schemas.hub import HubCheckRow, HubReady, RecoveredRow, SentRow
+from edusense.cli.schemas.hub import CaseOfHubRow, EvidenceRow, HubCheckRow, HubReady, RecoveredRow, SentRow
 from edusense.cli.schemas.machine import (
     BenchCase,
     BenchChange,
@@ -179,6 +179,9 @@ ROWS: dict[str, tuple[type[Row], ...]] = {
     "meals enter": (VerdictRow, ByHandEvent),
     "meals reverse": (ReversedRow,),
     "meals confirm-clock": (ConfirmedRow,),
+    "meals cases list": (CaseOfHubRow,),
+    "meals cases evidence": (EvidenceRow,),
+    "meals cases close": (CaseOfHubRow,),
     "meals check-hub": (HubCheckRow,),
     "meals picture day": (PictureRow,),
     "meals picture month": (PictureRow,),

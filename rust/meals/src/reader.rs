@@ -1,7 +1,10 @@
 //! Reading without a lock: beside a writer up to what the disk has confirmed, otherwise up to the last whole record.
 
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::MealsError;
 use crate::mark;
@@ -157,7 +160,8 @@ impl Reader {
         let holder = self.storage.holder();
         let found = self.found()?;
         let (segments, left, state) = self.all()?;
-        let scan = Scan::of(&segments, &found, &state.pruned, |_, _| {});
+        let firsts = self.seal_positions()?;
+        let (scan, computed) = scan_and_roots(&segments, &found, &state.pruned, &firsts);
         let bytes = segments
             .iter()
             .map(|segment| segment.length)
@@ -186,7 +190,7 @@ impl Reader {
                 },
             });
         }
-        let seals = self.seals(&segments, &state.pruned, &mut problems)?;
+        let seals = self.seals(&firsts, computed, &state.pruned, &mut problems)?;
         if let Some((offset, what)) = found.flaw {
             // While somebody writes, or after a power cut, one of the two slots may be half written: that is why there are two.
             if offset < 1024
@@ -250,15 +254,10 @@ impl Reader {
         })
     }
 
-    /// Holds the seals against the segments that are here, and those of pruned ones against one another and what follows them.
-    fn seals(
-        &self,
-        segments: &[Segment],
-        pruned: &Pruned,
-        problems: &mut Vec<Problem>,
-    ) -> Result<Vec<Sealed>, MealsError> {
-        let storage = self.storage.as_ref();
-        let names = storage
+    /// Positions for which there is a seal, in order.
+    fn seal_positions(&self) -> Result<Vec<u64>, MealsError> {
+        let names = self
+            .storage
             .names()
             .map_err(|error| MealsError::io("listing the ledger's folder", &error))?;
         let mut firsts: Vec<u64> = names
@@ -266,6 +265,18 @@ impl Reader {
             .filter_map(|name| seal::first_of(name))
             .collect();
         firsts.sort_unstable();
+        Ok(firsts)
+    }
+
+    /// Holds the seals against the segments that are here, and those of pruned ones against one another and what follows them.
+    fn seals(
+        &self,
+        firsts: &[u64],
+        mut computed: HashMap<u64, Result<Seal, MealsError>>,
+        pruned: &Pruned,
+        problems: &mut Vec<Problem>,
+    ) -> Result<Vec<Sealed>, MealsError> {
+        let storage = self.storage.as_ref();
         let mut found = Vec::new();
         let mut wrong = |first: u64, count: u64, what: String| {
             problems.push(Problem {
@@ -277,7 +288,7 @@ impl Reader {
             });
         };
         let (mut end, mut head) = (0, [0; 32]);
-        for first in firsts {
+        for first in firsts.iter().copied() {
             let seal = match seal::read(storage, first) {
                 Ok(Some(seal)) => seal,
                 Ok(None) => continue,
@@ -298,23 +309,19 @@ impl Reader {
                 }
                 (end, head) = (seal.end(), seal.head);
                 found.push(Sealed { pruned: true, seal });
-            } else if let Some(segment) = segments.iter().find(|segment| segment.first == first) {
-                match Seal::of_segment(segment) {
-                    Ok(own) if own.agrees_with(&seal) => {}
+            } else {
+                match computed.remove(&first) {
+                    None => {}
+                    Some(Ok(own)) if own.agrees_with(&seal) => {}
                     // What is damaged in the segment itself has been named.
-                    Err(MealsError::Damaged { .. } | MealsError::Storage { .. }) => {}
-                    Ok(_) => wrong(
+                    Some(Err(MealsError::Damaged { .. } | MealsError::Storage { .. })) => {}
+                    Some(Ok(_)) => wrong(
                         first,
                         0,
                         "the segment is not what its seal says of it".to_owned(),
                     ),
-                    Err(error) => return Err(error),
+                    Some(Err(error)) => return Err(error),
                 }
-                found.push(Sealed {
-                    pruned: false,
-                    seal,
-                });
-            } else {
                 found.push(Sealed {
                     pruned: false,
                     seal,
@@ -399,6 +406,47 @@ fn raw_at(segments: &[Segment], position: u64) -> Result<Option<RawRecord>, Meal
         )
     })?;
     Ok(Some(raw))
+}
+
+/// Reads everything, and computes the roots of the sealed segments meanwhile: a root takes longer than the chain, and a verifier has
+/// the machine's cores.
+fn scan_and_roots(
+    segments: &[Segment],
+    found: &mark::Found,
+    pruned: &Pruned,
+    sealed: &[u64],
+) -> (Scan, HashMap<u64, Result<Seal, MealsError>>) {
+    let wanted: Vec<&Segment> = segments
+        .iter()
+        .filter(|segment| sealed.binary_search(&segment.first).is_ok())
+        .collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some(segment) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+            done.push((segment.first, Seal::of_chained(segment)));
+        }
+        done
+    };
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let helpers = (cores - 1).min(wanted.len());
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..helpers)
+            .filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok())
+            .collect();
+        let scan = Scan::of(segments, found, pruned, |_, _| {});
+        let mut computed: HashMap<_, _> = work().into_iter().collect();
+        for thread in threads {
+            computed.extend(thread.join().unwrap_or_default());
+        }
+        // A thread that came to grief left its segments to be computed here.
+        for segment in &wanted {
+            computed
+                .entry(segment.first)
+                .or_insert_with(|| Seal::of_chained(segment));
+        }
+        (scan, computed)
+    })
 }
 
 /// Refuses to read what was pruned.

@@ -168,6 +168,18 @@ impl Seal {
     /// # Errors
     /// [`MealsError::Damaged`]: one of its records is not sound. Errors of the system.
     pub(crate) fn of_segment(segment: &Segment) -> Result<Self, MealsError> {
+        Self::compute(segment, true)
+    }
+
+    /// The same of a segment whose chain somebody else looks at.
+    ///
+    /// # Errors
+    /// As [`Self::of_segment`], but for records that do not follow one another.
+    pub(crate) fn of_chained(segment: &Segment) -> Result<Self, MealsError> {
+        Self::compute(segment, false)
+    }
+
+    fn compute(segment: &Segment, chained: bool) -> Result<Self, MealsError> {
         let damaged = |position: u64, what: String| MealsError::Damaged {
             segment: segment.name.clone(),
             offset: segment.offset(position),
@@ -189,14 +201,16 @@ impl Seal {
             for raw in bytes.as_chunks::<RECORD_BYTES>().0 {
                 let record =
                     Record::decode(raw).map_err(|flaw| damaged(position, flaw.to_string()))?;
-                if before.is_some() && record.previous != head {
+                if chained && before.is_some() && record.previous != head {
                     return Err(damaged(
                         position,
                         "does not follow the record before it".to_owned(),
                     ));
                 }
                 before = before.or(Some(record.previous));
-                head = chain(raw);
+                if chained || position + 1 == segment.end() {
+                    head = chain(raw);
+                }
                 leaves.push(merkle::leaf(raw));
                 (time, school) = (record.time, record.school);
                 if record.day > 0 {

@@ -56,7 +56,7 @@ def test_a_country_day(terminals: int, tmp_path: Path, capsys: pytest.CaptureFix
     schools = int(os.environ.get("SCHOOLS", "40"))
     memory = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
     spent = {"record": 0.0, "sign": 0.0, "compress": 0.0, "hub": 0.0}
-    wire = batches = meals = records = 0
+    wire = packed_bytes = batches = meals = records = 0
     try:
         with VirtualHub(tmp_path) as hub:
             for school in range(1, schools + 1):
@@ -78,6 +78,7 @@ def test_a_country_day(terminals: int, tmp_path: Path, capsys: pytest.CaptureFix
                     spent["hub"] += taken - compressed
                     assert told["new"] == len(part)
                     wire, batches = wire + len(packed) + HTTP_BYTES, batches + 1
+                    packed_bytes += len(packed)
                     meals, records = meals + batch.meals, records + len(part)
             assert sum(day["paid"] for day in hub.store.day_totals(schools)) == MEALS
             stored = (tmp_path / "hub.sqlite").stat().st_size
@@ -90,6 +91,7 @@ def test_a_country_day(terminals: int, tmp_path: Path, capsys: pytest.CaptureFix
         "meals": meals,
         "records": records,
         "batches": batches,
+        "bytes_per_meal_packed": round(packed_bytes / meals, 1),
         "bytes_per_meal_on_the_wire": round(wire / meals, 1),
         "hub_bytes_per_meal": round(stored / meals),
         "seconds": {name: round(seconds, 2) for name, seconds in spent.items()},

@@ -1,10 +1,8 @@
 #!/usr/bin/env python3
 """Checks ledgers, batches, proofs and acknowledgements of school meals with Python's standard library alone.
 
-Written from docs/reference/ledger-format.md and batch-format.md, not from edusense's code.
-
-usage: plain_verifier.py PATH… [--key 64 hex digits of whose signature is trusted]
-PATH is a ledger's folder, an .edbatch, an .edack, or a proof's .json. Exits with 1 if one of them does not hold.
+Written from docs/reference/ledger-format.md and batch-format.md alone. Exits with 1 if one of them does not hold.
+usage: plain_verifier.py FOLDER|FILE.edbatch|.edack|.seal|.json… [--key 64 hex digits of whose signature is trusted]
 """
 
 import json
@@ -14,6 +12,12 @@ from hashlib import sha256, sha512
 from pathlib import Path
 
 RECORD = struct.Struct("<3sBBBHIIIIQQqII12sIQQHH32sI")
+NAMES = ("magic version kind assurance flags school terminal epoch entitlement sequence pupil time day price slot "
+         "ref_epoch ref_sequence card category reason previous crc").split()  # fmt: skip
+BATCH = b"EDB\1", "<IIIQIIIIq32s32s", "school terminal epoch first count meals reversals zero sum root key"
+ACK = b"EDA\1", "<IIIQQQq32sq32s", "school terminal epoch sequence meals reversals sum head time key"
+P, ORDER = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
+D, ROOT = -121665 * pow(121666, -1, P) % P, pow(2, (P - 1) // 4, P)
 
 
 def need(holds, what):
@@ -26,10 +30,6 @@ def crc32c(data, crc=0xFFFFFFFF):
         crc ^= data[bit // 8] if bit % 8 == 0 else 0
         crc = crc >> 1 ^ 0x82F63B78 * (crc & 1)
     return crc ^ 0xFFFFFFFF
-
-
-P, ORDER = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
-D, ROOT = -121665 * pow(121666, -1, P) % P, pow(2, (P - 1) // 4, P)
 
 
 def point(raw):
@@ -49,51 +49,62 @@ def add(p, q):
 
 
 def times(number, p):
-    found = (0, 1, 1, 0)
-    while number:
-        found = add(found, p) if number & 1 else found
-        p, number = add(p, p), number >> 1
-    return found
+    found = times(number >> 1, add(p, p)) if number else (0, 1, 1, 0)
+    return add(found, p) if number & 1 else found
 
 
 def signed(key, message, signature):
     s = int.from_bytes(signature[32:], "little")
     h = int.from_bytes(sha512(signature[:32] + key + message).digest(), "little") % ORDER
-    base = point((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
-    left, right = times(s, base), add(point(signature[:32]), times(h, point(key)))
-    need(
-        s < ORDER and all((left[i] * right[2] - right[i] * left[2]) % P == 0 for i in (0, 1)),
-        "the signature does not fit",
-    )
-
-
-NAMES = ("magic version kind assurance flags school terminal epoch entitlement sequence pupil time day price slot "
-         "ref_epoch ref_sequence card category reason previous crc").split()  # fmt: skip
+    left = times(s, point((4 * pow(5, -1, P) % P).to_bytes(32, "little")))
+    right = add(point(signature[:32]), times(h, point(key)))
+    same = all((left[i] * right[2] - right[i] * left[2]) % P == 0 for i in (0, 1))
+    need(s < ORDER and same, "the signature does not fit")
 
 
 def record(raw):
     found = dict(zip(NAMES, RECORD.unpack(raw), strict=True))
-    need((found["magic"], found["version"]) == (b"EDM", 1), "no record of version 1")
-    need(found["crc"] == crc32c(raw[:124]), "a record whose CRC-32C does not fit")
+    need((found["magic"], found["version"], found["crc"]) == (b"EDM", 1, crc32c(raw[:124])), "no sound record")
     return found
 
 
+def seal(raw, key=None):
+    layout = f"<IQIIqII32s32s32s32s{24 * int.from_bytes(raw[20:24], 'little')}s"
+    return statement(raw, b"EDL\1", layout, "school first count lines time day last root before head key rows", key)
+
+
+def pruned(folder):
+    at, before, copies = 0, bytes(32), (folder / "meals.pruned").read_bytes()
+    halves = copies[: len(copies) // 2], copies[len(copies) // 2 :]
+    sound = [one for one in halves if one[:4] == b"EDP\1" and crc32c(one[:-4]) == int.from_bytes(one[-4:], "little")]
+    need(sound, "meals.pruned: neither copy is sound")
+    _, until, day, _, _, head = struct.unpack("<IQIIq32s", sound[0][4:64])
+    while at < until:
+        one = seal((folder / f"{at:020}.seal").read_bytes())
+        need((one["first"], one["before"]) == (at, before), f"the seals break off before record {at}")
+        at, before = at + one["count"], one["head"]
+    need((at, before) == (until, head), "the last seal is not that of the last pruned segment")
+    return until, day, head, {one[0]: one[1:] for one in struct.iter_unpack("<IIQ", sound[0][64:-4])}
+
+
 def ledger(folder):
-    before, last, held, found, at = bytes(32), {}, {}, [], 0
-    slots, marks = [], (folder / "meals.synced").read_bytes()
+    slots, marks, held, found = [], (folder / "meals.synced").read_bytes(), {}, []
     for mark in (marks[:64], marks[512:576]):
         magic, phase, count, synced, crc = struct.unpack("<4sB3xQQ36xI", mark)
         slots.append((count, synced, phase) if magic == b"EDS\1" and crc == crc32c(mark[:60]) else (-1, 0, 0))
     (_, synced, phase), closed = max(slots), all(one[2] == 1 for one in slots)
-    files = sorted(folder.glob("*.seg"))
-    need(files and files[0].stem == "0" * 20, "the first segment is missing")
-    raw = b""
-    for number, path in enumerate(files):
-        need(int(path.stem) * 128 == len(raw), f"{path.name}: the segment before it has another end")
-        raw += path.read_bytes()
-        end = int(files[number + 1].stem) * 128 if number + 1 < len(files) else len(raw)
-        need(len(raw) <= end, f"{path.name}: longer than the next one's name allows")
-        raw += bytes(end - len(raw))
+    begin, gone, before, last = pruned(folder) if (folder / "meals.pruned").exists() else (0, 0, bytes(32), {})
+    files = sorted(path for path in folder.glob("*.seg") if int(path.stem) >= begin)
+    need(files and int(files[0].stem) == begin, "the first segment is missing")
+    at, raw = 128 * begin, bytes(128 * begin)
+    for path, after in zip(files, [*files[1:], None], strict=True):
+        own = path.read_bytes()
+        end = int(after.stem) * 128 if after else len(raw + own)
+        need(len(raw + own) <= end, f"{path.name}: longer than the next one's name allows")
+        raw += own + bytes(end - len(raw + own))
+        if (mine := path.with_suffix(".seal")).exists():
+            raws = [own[place : place + 128] for place in range(0, len(own), 128)]
+            need(seal(mine.read_bytes())["root"] == root(raws), f"{path.name}: not what its seal says")
     while at + 128 <= len(raw) and raw[at : at + 128] != bytes(128):
         try:
             one = record(raw[at : at + 128])
@@ -105,15 +116,14 @@ def ledger(folder):
             need(at // 128 >= synced and not closed, f"record {at // 128}: {error}")
             break
         before, last[one["terminal"]] = sha256(raw[at : at + 128]).digest(), (one["epoch"], one["sequence"])
-        child = (one["pupil"], one["day"], one["slot"])
-        need(one["kind"] != 2 or child not in held, f"record {at // 128}: a second meal of one child, day and slot")
-        if one["kind"] == 2:
-            held[child] = (one["terminal"], *last[one["terminal"]])
+        child, key = (one["pupil"], one["day"], one["slot"]), (one["terminal"], one["epoch"], one["sequence"])
+        need(one["kind"] != 2 or held.setdefault(child, key) == key, f"record {at // 128}: the child's second meal")
         if one["kind"] == 4:
-            need(held.pop(child, None) == (one["terminal"], *ref), f"record {at // 128}: takes back what is not there")
-        at = 128 * (len(found) + 1)
+            back = held.pop(child, None) in ((one["terminal"], *ref), None if one["day"] <= gone else ())
+            need(back, f"record {at // 128}: takes back what is not there")
+        at += 128
         found.append(one)
-    need(len(found) >= synced, f"record {len(found)}: confirmed by the disk, and gone")
+    need(at // 128 >= synced, f"record {at // 128}: confirmed by the disk, and gone")
     for start in range(at, len(raw) if phase != 2 else at, 128):
         rest = raw[start : start + 128]
         torn = not closed and (rest[:1] == b"E" and rest[127] == 0 or rest[:3] == b"EDM" and not rest[7] & 0x80)
@@ -121,15 +131,11 @@ def ledger(folder):
     return found
 
 
-def root(leaves):
-    if len(leaves) == 1:
-        return leaves[0]
-    split = 1 << (len(leaves) - 1).bit_length() - 1
-    return sha256(b"\1" + root(leaves[:split]) + root(leaves[split:])).digest()
-
-
-BATCH = b"EDB\1", "<IIIQIIIIq32s32s", "school terminal epoch first count meals reversals zero sum root key"
-ACK = b"EDA\1", "<IIIQQQq32sq32s", "school terminal epoch sequence meals reversals sum head time key"
+def root(raws):
+    if len(raws) == 1:
+        return sha256(b"\0" + raws[0]).digest()
+    split = 1 << (len(raws) - 1).bit_length() - 1
+    return sha256(b"\1" + root(raws[:split]) + root(raws[split:])).digest()
 
 
 def statement(raw, magic, layout, names, key=None):
@@ -144,16 +150,14 @@ def batch(data, key=None):
     head, at, raws, records = statement(data[:176], *BATCH, key), 176, [], []
     for _ in range(head["count"]):
         need(data[at + 92 : at + 93] in (b"\0", b"\1") and (raws or data[at + 92]), "a row that is cut or has no link")
-        linked = not data[at + 92]
-        raw = data[at : at + 92] + (sha256(raws[-1]).digest() if linked else data[at + 93 : at + 125])
+        raw = data[at : at + 92] + (data[at + 93 : at + 125] if data[at + 92] else sha256(raws[-1]).digest())
         raws.append(raw + crc32c(raw).to_bytes(4, "little"))
-        at += 93 if linked else 125
+        at += 125 if data[at + 92] else 93
         records.append(record(raws[-1]))
         need(all(records[-1][name] == head[name] for name in ("school", "terminal", "epoch")), "another's record")
         need(records[-1]["sequence"] == head["first"] + len(raws) - 1, "a gap")
     meals, back = ([one["price"] for one in records if one["kind"] == kind] for kind in (2, 4))
-    leaves = [sha256(b"\0" + raw).digest() for raw in raws]
-    need(at == len(data) and root(leaves) == head["root"], "other records than were signed")
+    need(at == len(data) and root(raws) == head["root"], "other records than were signed")
     need((len(meals), len(back), sum(meals) - sum(back)) == (head["meals"], head["reversals"], head["sum"]), "totals")
     return records
 
@@ -178,10 +182,6 @@ def proof_of(text, key=None):
     return one
 
 
-def acknowledgement(data, key=None):
-    return statement(data, *ACK, key)
-
-
 def main(arguments):
     key, wrong = bytes.fromhex(arguments.pop(arguments.index("--key") + 1)) if "--key" in arguments else None, 0
     for path in (Path(one) for one in arguments if one != "--key"):
@@ -193,7 +193,7 @@ def main(arguments):
     return wrong
 
 
-CHECKS = {".edbatch": batch, ".edack": acknowledgement, ".json": proof_of}
+CHECKS = {".edbatch": batch, ".seal": seal, ".json": proof_of, ".edack": lambda raw, *key: statement(raw, *ACK, *key)}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

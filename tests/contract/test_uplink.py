@@ -286,6 +286,66 @@ def test_a_new_key_is_followed(box, tmp_path):
     assert len(box.hub.store.keys(SCHOOL)) == 2
 
 
+@pytest.mark.parametrize("heard", [True, False])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_new_keys_are_followed_that_the_hub_was_never_told_of(box, tmp_path, heard, at_once):
+    box.eat(5)
+    if heard:
+        box.bring()
+        box.hub.backup()
+    known = KeyRing.load_or_make(tmp_path).current
+    if not heard:
+        box.hub.intake.enrol(SCHOOL, known.public)
+        box.hub.backup()
+    # While there is no line: meals before, between and after three changes, in one opening and in several.
+    box.eat(5, terminal=2)
+    for _ in range(3):
+        with Ledger.open(box.folder, school=SCHOOL) as ledger:
+            for _ in range(1 + at_once):
+                KeyRing.load(tmp_path).rotate(ledger, tmp_path)
+        box.eat(3)
+    box.connect()
+    box.bring()
+    assert both_hold_the_same(box)
+    ring = KeyRing.load(tmp_path)
+    assert len(ring.before) == 3 * (1 + at_once)
+    keys = box.hub.store.keys(SCHOOL)
+    assert {known.public, ring.current.public} <= set(keys)
+    assert box.hub.store.cases() == []
+    # A hub that was put back knows the first key alone, and is led through all changes once more.
+    box.hub.restore()
+    assert ring.current.public not in box.hub.store.keys(SCHOOL)
+    box.connect()
+    box.uplink.refresh()
+    box.uplink.compare()
+    box.bring()
+    assert both_hold_the_same(box)
+    # The same records are the same bytes, whenever they are signed.
+    streams = Ledger.open(box.folder, read_only=True).streams()
+    stream = next(iter(streams))
+    records = streams.records(stream.terminal, stream.epoch, stream.first, stream.last)
+    assert ring.signer(streams, stream.terminal, stream.epoch, stream.first).public == known.public
+    assert len(records) == stream.last
+
+
+def test_the_key_before_from_an_older_version_is_found(box, tmp_path):
+    box.eat(5)
+    box.bring()
+    with Ledger.open(box.folder, school=SCHOOL) as ledger:
+        made = KeyRing.load(tmp_path).rotate(ledger, tmp_path)
+        (kept,) = tmp_path.glob("meals.key.before-*")
+        kept.rename(tmp_path / "meals.key.previous")
+        old = KeyRing.load(tmp_path)
+        assert old.previous is not None
+        assert old.previous.public == made.previous.public
+        again = old.rotate(ledger, tmp_path)
+    assert len(again.before) == 2
+    assert not (tmp_path / "meals.key.previous").exists()
+    box.eat(5)
+    box.bring()
+    assert both_hold_the_same(box)
+
+
 def test_a_key_that_the_hub_does_not_know_is_refused(box, tmp_path):
     box.eat(5)
     box.hub.intake.enrol(SCHOOL, SigningKey.make().public)
@@ -376,3 +436,109 @@ def test_few_bytes_a_meal(box):
     box.bring()
     assert both_hold_the_same(box)
     assert box.client.sent_bytes / 128 < 80
+
+
+def close(box: Box, decision: str, kind: str) -> None:
+    """Somebody at the city closes all cases of a kind."""
+    cases = [case for case in box.client.cases(SCHOOL) if case["kind"] == kind and case["decision"] is None]
+    assert cases
+    for case in cases:
+        told = box.client.close_case(case["case"], decision, by="Серикова Дана", why="asked the school")
+        assert (told["decision"], told["by"], told["why"]) == (decision, "Серикова Дана", "asked the school")
+        assert box.client.close_case(case["case"], decision, by="Серикова Дана") == told, "closed twice is closed"
+        other = "count" if decision == "leave-out" else "leave-out"
+        with pytest.raises(HubRefusedError, match="was closed by"):
+            box.client.close_case(case["case"], other, by="Серикова Дана")
+
+
+def fork(box: Box) -> None:
+    """The hub holds a record of terminal 1 otherwise than the ledger, in the second of three batches."""
+    box.eat(3000)
+    with Ledger.open(box.folder, school=SCHOOL) as ledger:
+        rows = ledger.records()
+        meal = rows[(rows["terminal"] == 1) & (rows["pupil"] == 3)].copy()
+        meal["kind"], meal["ref_epoch"], meal["ref_sequence"] = Kind.REVERSAL, meal["epoch"], meal["sequence"]
+        meal["flags"] = 0
+        assert not ledger.append(meal).any()
+    box.bring()
+    line = box.hub.store.lines(SCHOOL, 1)[0]
+    changed = bytearray(box.hub.store.records(line, 1025, 2048))
+    changed[128 * 500 + 52] ^= 1  # a price
+    connection = box.hub.store._connection
+    connection.execute("UPDATE batches SET records = ? WHERE line = ? AND first = 1025", (bytes(changed), line.id))
+    connection.execute("UPDATE lines SET sum_tiyn = sum_tiyn + 1 WHERE id = ?", (line.id,))
+    box.uplink.compare()
+    assert box.uplink.troubles()
+
+
+def test_a_fork_that_gives_way_is_sent_again(box):
+    fork(box)
+    close(box, "count", "fork")
+    (line, later) = box.hub.store.lines(SCHOOL, 1)
+    assert line.acknowledged == 1524
+    assert later.acknowledged == 2, "only the epoch that forked gives way"
+    (case,) = box.client.cases(SCHOOL)
+    assert len(case["evidence"]) == 2, "both batches that gave way stay as evidence"
+    assert box.client.evidence(case["case"], case["evidence"][0])[:3] == b"EDB"
+    assert box.bring() == 0
+    assert box.uplink.troubles(), "it is asked for from time to time, not all the time"
+    box.now += 601
+    box.bring()
+    assert both_hold_the_same(box)
+    assert [day["meals"] - day["reversed"] for day in box.hub.store.day_totals(SCHOOL)] == [2999]
+
+
+def test_a_fork_that_is_left_out_is_not_sent_any_more(box):
+    fork(box)
+    connection = box.hub.store._connection
+    # The hub has less of it than the school: what follows follows a record that the hub will never get.
+    connection.execute("DELETE FROM lines WHERE terminal = 1 AND id > (SELECT MIN(id) FROM lines WHERE terminal = 1)")
+    close(box, "leave-out", "fork")
+    box.now += 601
+    box.bring()
+    assert not box.uplink.troubles()
+    (told,) = box.uplink.closed()
+    assert "was closed by Серикова Дана: leave-out" in told
+    assert box.uplink.waiting == 0
+    box.eat(5)
+    box.bring()
+    lines = box.hub.store.lines(SCHOOL, 1)
+    assert [line.standing for line in lines] == [True] * 3
+    assert (lines[0].acknowledged, lines[2].acknowledged) == (3001, 6)
+    # Who begins again hears it again.
+    box.connect()
+    box.uplink.refresh()
+    box.uplink.compare()
+    box.bring()
+    assert not box.uplink.troubles()
+    assert [case["kind"] for case in box.client.cases(SCHOOL)] == ["fork"]
+
+
+@pytest.mark.parametrize("decision", ["count", "leave-out"])
+def test_a_disk_that_was_put_back_is_decided_about(box, tmp_path, decision):
+    box.eat(10)
+    with Ledger.open(box.folder, school=SCHOOL) as ledger:
+        rows = Ledger.blank(2)
+        rows["terminal"], rows["day"], rows["slot"], rows["pupil"] = 3, 20261005, b"supper", [1, 2]
+        ledger.append(rows)
+        shutil.copytree(box.folder, tmp_path / "image")
+        rows["pupil"] = [3, 4]
+        ledger.append(rows)
+    box.bring()
+    shutil.rmtree(box.folder)
+    shutil.copytree(tmp_path / "image", box.folder)
+    box.connect()
+    box.eat(3)
+    box.eat(3, terminal=3)
+    box.uplink.refresh()
+    box.uplink.compare()
+    box.bring()
+    assert any("older than it was" in told for told in box.uplink.troubles())
+    close(box, decision, "rolled-back")
+    box.now += 601
+    box.bring()
+    assert not box.uplink.troubles()
+    assert box.uplink.closed()
+    days = box.hub.store.day_totals(SCHOOL)
+    held = 0 if decision == "count" else 3
+    assert [(day["meals"], day["held"], day["paid"]) for day in days] == [(20, held, 20 - held)]

@@ -71,6 +71,18 @@ def test_a_tap_by_hand_goes_through_the_running_box(running_school):
     assert meals(school, "verify")[0]["ok"]
 
 
+def test_the_last_light_is_on_the_record_without_another_meal(running_school):
+    school = running_school
+    school.tap(0)
+    school.until(lambda: school.events("tap"))
+
+    def marked() -> bool:
+        (left,) = [row for row in meals(school, "status") if row.get("terminal") == 1]
+        return bool(left["meals"] == left["shown"] == 1)
+
+    school.until(marked)
+
+
 def test_by_hand_through_the_running_box(running_school):
     school = running_school
     who = ("--by", "Ким Вера")

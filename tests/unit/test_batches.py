@@ -28,7 +28,7 @@ from edusense.meals import (
     make_batch,
     read_public_key,
 )
-from edusense.meals.keys import PREVIOUS_NAME, SECRET_NAME
+from edusense.meals.keys import BEFORE_PREFIX, SECRET_NAME
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/reference/batch-format.md"
@@ -190,7 +190,7 @@ def test_acknowledgements_are_held_against_the_ledger_and_kept(ledger):
     stream = list(streams)[2]
     kept = Acknowledgements(ledger.folder)
     told = acknowledge(hub, ledger, stream.terminal, stream.epoch, 7)
-    assert PLAIN.acknowledgement(told.data, hub.public)["sequence"] == 7
+    assert PLAIN.CHECKS[".edack"](told.data, hub.public)["sequence"] == 7
     assert kept.take(told, streams, hub_key=hub.public)
     assert not kept.take(told, streams), "known"
     later = acknowledge(hub, ledger, stream.terminal, stream.epoch, stream.last)
@@ -234,13 +234,17 @@ def test_keys_are_made_once_kept_secret_and_changed_on_the_record(tmp_path):
         serve(ledger, range(3, 6))
         assert rotated.previous is not None
         assert rotated.previous.public == keys.current.public
-        assert stat.S_IMODE((tmp_path / PREVIOUS_NAME).stat().st_mode) == 0o600
+        kept = tmp_path / f"{BEFORE_PREFIX}{rotated.current.fingerprint}"
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
         own, other = batches_of(ledger.streams(), rotated)
+        after = {(1, ledger.epoch): other.last - 6}
+        later = list(batches_of(ledger.streams(), rotated, after=after))[-1]
     assert (own.terminal, own.key) == (0, keys.current.public), "who trusts the old key learns the new one by it"
     (change,) = own.records[own.records["kind"] == Kind.KEY_CHANGE]
     told = int(change["pupil"]).to_bytes(8, "little") + int(change["card"]).to_bytes(8, "little")
     assert told.hex() == rotated.current.fingerprint
-    assert (other.terminal, other.key) == (1, rotated.current.public)
+    assert (other.terminal, other.key) == (1, keys.current.public), "it begins before the change"
+    assert (later.terminal, later.count, later.key) == (1, 6, rotated.current.public)
     secret.chmod(0o640)
     with pytest.raises(BatchRefusedError, match="read by others"):
         KeyRing.load(tmp_path)
@@ -280,7 +284,7 @@ def test_the_vectors_of_the_page():
         18,
         hashlib.sha256(read.records[1:].tobytes()).digest(),
     )
-    assert PLAIN.acknowledgement(told, hub.public)["sum"] == 45_000
+    assert PLAIN.CHECKS[".edack"](told, hub.public)["sum"] == 45_000
     leaf = hashlib.sha256(b"\0" + read.records[1:].tobytes()).hexdigest()
     assert f"`{leaf}`" in text
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -20,9 +24,25 @@ from edusense.meals import Ledger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["at_once", "batches", "recovery"]
+__all__ = ["at_once", "batches", "opening", "recovery"]
 
 SQLITE: Final = "SQLite WAL/FULL with UNIQUE"
+HASHED: Final = "SHA-256 of the same number of bytes"
+BARE: Final = "the same bytes, without sums, chain and uniqueness"
+_INDEX_BYTES: Final = 24
+"""What a meal takes in the index of who was served."""
+_OPEN: Final = """
+import json, re, sys, time
+from edusense.meals import Ledger
+def peak():
+    # Of this program alone: `ru_maxrss` tells of what was there before it, too.
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) * 1024
+before, began = peak(), time.perf_counter()
+ledger = Ledger.open(sys.argv[1], school=51_001)
+took = time.perf_counter() - began
+print(json.dumps([1000 * took, peak() - before, len(ledger)]))
+ledger.close()
+"""
 _DAY: Final = 20_261_005
 _TABLE: Final = (
     "CREATE TABLE IF NOT EXISTS meals (school INTEGER, terminal INTEGER, epoch INTEGER, sequence INTEGER, "
@@ -126,7 +146,9 @@ def _together(work: Callable[[int], None], count: int) -> float:
 def batches(
     folder: str | os.PathLike[str] | None = None, *, records: int = 8192, batches: int = 12, peer_records: int = 10_000
 ) -> Measured:
-    """Batches from NumPy, each durable: chain, check sums and uniqueness included; beside SQLite's thousands.
+    """Batches from NumPy, each durable: chain, check sums and uniqueness included.
+
+    Beside SQLite's thousands, and beside the same bytes written and confirmed as they are.
 
     Args:
         folder: on the disk to measure.
@@ -136,8 +158,12 @@ def batches(
     """
     ours: list[float] = []
     theirs: list[float] = []
+    bare: list[float] = []
     with tempfile.TemporaryDirectory(prefix="edusense-bench-", dir=folder) as made:
         base = _sqlite(Path(made) / "meals.sqlite")
+        raw = os.open(Path(made) / "raw", os.O_RDWR | os.O_CREAT, 0o600)
+        os.pwrite(raw, bytes(128 * records), 0)
+        os.fsync(raw)
         with Ledger.open(Path(made) / "ledger", school=51_001) as ledger:
             every = max(1, batches // max(1, peer_records // 1000))
             for batch in range(batches):
@@ -147,6 +173,11 @@ def batches(
                 ours.append(records / (time.perf_counter() - began))
                 if status.any():
                     raise RuntimeError("a meal of the bench was not recorded")
+                data = rows.tobytes()
+                began = time.perf_counter()
+                os.pwrite(raw, data, 0)
+                os.fdatasync(raw)
+                bare.append(records / (time.perf_counter() - began))
                 if batch % every == 0:
                     now = time.time_ns() // 1000
                     values = [(1, number, number, now) for number in range(batch * 1000, (batch + 1) * 1000)]
@@ -156,10 +187,87 @@ def batches(
                     base.execute("COMMIT")
                     theirs.append(1000 / (time.perf_counter() - began))
         base.close()
-    figure = Figure(
-        "records in durable batches", "a second", tuple(ours), SQLITE, tuple(theirs), id="rate", better="more"
+        os.close(raw)
+    what, unit = "records in durable batches", "a second"
+    return Measured(
+        [
+            Figure(what, unit, tuple(ours), SQLITE, tuple(theirs), id="rate", better="more"),
+            Figure(what, unit, tuple(ours), BARE, tuple(bare), id="rate", better="more"),
+        ],
+        notes=["SQLite takes batches of 1,000."],
     )
-    return Measured([figure], notes=["SQLite takes batches of 1,000."])
+
+
+def opening(
+    folder: str | os.PathLike[str] | None = None, *, records: int = 1_000_000, opens: int = 3, sealed: bool = False
+) -> Measured:
+    """Opening a large ledger for writing, in a process of its own: how long, and how much memory beyond the index.
+
+    Args:
+        folder: on the disk to measure.
+        records: in the ledger, each a meal.
+        opens: how often.
+        sealed: seal its segments before; and verify it with its seals.
+
+    Raises:
+        RuntimeError: records are missing.
+    """
+    opened: list[float] = []
+    beyond: list[float] = []
+    figures = []
+    with tempfile.TemporaryDirectory(prefix="edusense-bench-", dir=folder) as made:
+        path = Path(made) / "ledger"
+        with Ledger.open(path, school=51_001) as ledger:
+            for first in range(0, records, 8192):
+                ledger.append(_rows(first, min(8192, records - first)))
+        if sealed:
+            figures = _sealed(path, opens)
+        for _ in range(opens):
+            told = subprocess.run(
+                [sys.executable, "-c", _OPEN, str(path)], capture_output=True, text=True, check=True, timeout=600
+            )
+            took, memory, found = json.loads(told.stdout)
+            if found < records:
+                raise RuntimeError(f"{found} of {records} records are there")
+            opened.append(took)
+            beyond.append((memory - _INDEX_BYTES * records) / 1e6)
+    return Measured(
+        [
+            Figure("opening the ledger", "ms", tuple(opened), id="open"),
+            Figure("memory beyond the index's 24 bytes a meal", "MB", tuple(beyond), id="memory"),
+            *figures,
+        ]
+    )
+
+
+def _sealed(path: Path, times: int) -> list[Figure]:
+    """Verifying with and without seals, by turns."""
+    from edusense.meals import SigningKey
+    from edusense.meals.sealing import seal
+
+    rates: list[list[float]] = [[], []]
+    began = time.perf_counter()
+    made = seal(path, SigningKey.make())
+    took = time.perf_counter() - began
+    aside = path.parent / "aside"
+    aside.mkdir()
+    for turn in range(2 * times):
+        there = turn % 2 == 0
+        for one in list((aside if there else path).glob("*.seal")):
+            one.rename((path if there else aside) / one.name)
+        began = time.perf_counter()
+        found = Ledger.open(path, read_only=True).verify()
+        rates[turn % 2].append(found.records / (time.perf_counter() - began))
+        if there and (len(made) != len(found.seals) or not found.ok):
+            raise RuntimeError("the seals do not hold")
+    sealing = sum(one.records for one in made) / took
+    return [
+        Figure("records sealed", "a second", (sealing,), id="seal", better="more"),
+        Figure(
+            "sealed records verified", "a second", tuple(rates[0]), "the same without seals", tuple(rates[1]),
+            id="verify-sealed", better="more",
+        ),
+    ]  # fmt: skip
 
 
 def recovery(folder: str | os.PathLike[str] | None = None, *, records: int = 200_000, opens: int = 3) -> Measured:
@@ -173,6 +281,8 @@ def recovery(folder: str | os.PathLike[str] | None = None, *, records: int = 200
     opened: list[float] = []
     verified: list[float] = []
     hashed: list[float] = []
+    summed: list[float] = []
+    program = shutil.which("sha256sum")
     with tempfile.TemporaryDirectory(prefix="edusense-bench-", dir=folder) as made:
         path = Path(made) / "ledger"
         with Ledger.open(path, school=51_001) as ledger:
@@ -180,6 +290,7 @@ def recovery(folder: str | os.PathLike[str] | None = None, *, records: int = 200
                 ledger.append(_rows(first, min(8192, records - first)))
         size = 128 * records
         data = os.urandom(size)
+        (Path(made) / "data").write_bytes(data)
         for _ in range(opens):
             began = time.perf_counter()
             Ledger.open(path, school=51_001).close()
@@ -191,14 +302,17 @@ def recovery(folder: str | os.PathLike[str] | None = None, *, records: int = 200
             began = time.perf_counter()
             hashlib.sha256(data).digest()
             hashed.append(records / (time.perf_counter() - began))
+            if program is not None:
+                began = time.perf_counter()
+                subprocess.run([program, Path(made) / "data"], check=True, stdout=subprocess.DEVNULL)
+                summed.append(records / (time.perf_counter() - began))
             if found.records < records:
                 raise RuntimeError(f"{found.records} of {records} records were verified")
-    return Measured(
-        [
-            Figure("opening the ledger", "ms", tuple(opened), id="open"),
-            Figure(
-                "records verified", "a second", tuple(verified), "SHA-256 of the same number of bytes", tuple(hashed),
-                id="verify", better="more",
-            ),
-        ]
-    )  # fmt: skip
+    what, unit = "records verified", "a second"
+    figures = [
+        Figure("opening the ledger", "ms", tuple(opened), id="open"),
+        Figure(what, unit, tuple(verified), HASHED, tuple(hashed), id="verify", better="more"),
+    ]
+    if summed:
+        figures.append(Figure(what, unit, tuple(verified), "sha256sum", tuple(summed), id="verify", better="more"))
+    return Measured(figures)

@@ -187,9 +187,15 @@ class Canteen:
             return self._book
 
     def look(self) -> None:
-        """Opens what is not open yet and reads what has changed, so that it need not be done while a child waits."""
-        with contextlib.suppress(EdusenseError):
-            self.ledger()
+        """Opens what is not open yet and reads what has changed, so that it need not be done while a child waits.
+
+        The marks that lights were on, which waited for the next meal's write, go to the disk: whoever reads the ledger
+        beside the box sees them, and a power cut between two rushes loses none.
+        """
+        try:
+            self.ledger().sync()
+        except EdusenseError:
+            self.doubt()
         with contextlib.suppress(EdusenseError):
             if (book := self.roster()) is not None:
                 book.on(self._today())

@@ -29,6 +29,7 @@ from edusense.box.parts import Part
 from edusense.box.place import SOCKET_NAME, BoxLock
 from edusense.box.process import figures
 from edusense.box.screens import Screens
+from edusense.box.sealing import SealPart
 from edusense.box.server import SocketServer
 from edusense.box.terminals import TerminalPart
 from edusense.box.uplink import UplinkPart
@@ -99,6 +100,7 @@ class Supervisor:
         self._terminals = {entry.id: self._terminal(entry) for entry in self.site.terminals}
         self._pages = self._pages_of(self.site)
         self._uplink = self._uplink_of(self.site)
+        self._sealing = SealPart(self.site, self.log)
         self._flush = _LogPart("event log", self.log)
         self._marks = self._files()
         self._reload_wanted = threading.Event()
@@ -263,7 +265,7 @@ class Supervisor:
     def _parts(self) -> list[Part]:
         outside: list[Part] = [part for part in (self._pages, self._uplink) if part is not None]
         alerts = [self._alerts, *self._alerts.lanes]
-        return [self._flush, self._clips, *alerts, self._cameras, *self._terminal_parts(), *outside]
+        return [self._flush, self._clips, *alerts, self._cameras, *self._terminal_parts(), *outside, self._sealing]
 
     def _terminal_parts(self) -> list[Part]:
         return [part for terminal in self._terminals.values() for part in (terminal, *terminal.more_readers)]
@@ -432,7 +434,7 @@ class Supervisor:
         logger.info("box: stopping")
         self._notifier.stopping()
         outside = [part for part in (self._pages, self._uplink) if part is not None]
-        ending: list[Part] = [*self._terminal_parts(), self._cameras, *outside]
+        ending: list[Part] = [*self._terminal_parts(), self._cameras, *outside, self._sealing]
         for part in ending:
             part.stop()
         late = [part.name for part in ending if not _ended(part, begun + STOP_S)]

@@ -161,6 +161,8 @@ def terminal_command(
             try:
                 address, told = found.get(timeout=0.2)
             except queue.Empty:
+                # Nobody stands there: the last mark, that the light was on, need not wait for the next meal's write.
+                terminal.ledger.sync()
                 continue
             if isinstance(told, Exception):
                 raise told
@@ -199,6 +201,7 @@ def status_command(folder: str | None, site_path: str, as_json: bool) -> None:
         "kind": "ledger",
         "path": figures["path"],
         "records": figures["records"],
+        "pruned": figures["pruned"],
         "segments": figures["segments"],
         "meals": meals,
         "reversed": reversed_,
@@ -208,7 +211,7 @@ def status_command(folder: str | None, site_path: str, as_json: bool) -> None:
     if as_json:
         rows([head, *of_terminals], (), as_json=True)
     else:
-        rows([head], ("path", "records", "segments", "meals", "reversed"), as_json=False)
+        rows([head], ("path", "records", "pruned", "segments", "meals", "reversed"), as_json=False)
         talk(f"written by {figures['holder']}" if figures["holder"] else "nobody writes to it")
         click.echo()
         shown = [line | {"last_time": _time(line["last_s"])} for line in of_terminals]
@@ -336,6 +339,15 @@ def _tell(found: Verification) -> None:
         )
         if torn.confirmed:
             click.echo("  the disk had confirmed that record: it lost it all the same, or the file was cut")
+    gone = [one for one in found.seals if one.pruned]
+    if gone:
+        click.echo(f"{found.first} older records pruned, in {_many(len(gone), 'segment')}; their roots:")
+        for one in gone:
+            days = f"{one.first_day} to {one.last_day}" if one.first_day else "no day"
+            click.echo(f"  {one.segment}: {one.records} records, {days}, root {one.root}")
+    sealed = len(found.seals) - len(gone)
+    if sealed:
+        click.echo(f"{_many(sealed, 'segment')} sealed, and as the seals say" if found.ok else f"{sealed} sealed")
     for problem in found.problems:
         count = f" and {problem.count - 1} more" if problem.count > 1 else ""
         # Of a segment that is gone as a whole there is no file to name, only records.
@@ -364,7 +376,7 @@ def _csv(value: Any) -> Any:
     return " ".join(value) if isinstance(value, list) else value
 
 
-_MORE = ("batches", "batches_send", "by_hand", "check_hub", "picture", "present", "recover", "report")
+_MORE = ("batches", "batches_send", "by_hand", "cases", "check_hub", "picture", "present", "recover", "report", "seal")
 for _module in (f"edusense.cli.meals_{name}" for name in _MORE):
     for _one in importlib.import_module(_module).COMMANDS:
         command.add_command(_one)

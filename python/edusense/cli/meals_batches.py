@@ -212,7 +212,7 @@ def show_command(folder: str | None, site_path: str, as_json: bool) -> None:
       edusense meals key show
       edusense meals key show --json
     """
-    _show(_ledger_folder(folder, site_path).parent, as_json)
+    _show(ledger_folder_of(folder, site_path).parent, as_json)
 
 
 @key_group.command("new")
@@ -228,7 +228,7 @@ def new_command(folder: str | None, site_path: str, as_json: bool) -> None:
     """
     from edusense.meals import KeyRing
 
-    place = _ledger_folder(folder, site_path).parent
+    place = ledger_folder_of(folder, site_path).parent
     KeyRing.load_or_make(place)
     _show(place, as_json)
 
@@ -239,8 +239,8 @@ def new_command(folder: str | None, site_path: str, as_json: bool) -> None:
 def rotate_command(site_path: str, as_json: bool) -> None:
     """Make a new key, and record in the ledger that it is the one from here on.
 
-    The ledger is opened for it, so the box must not run. The key before is kept: what was recorded up to the change
-    is signed with it.
+    The ledger is opened for it, so the box must not run. Keys that were before are kept: what was recorded up to a
+    change is signed with the key before it. The hub need not have heard of the last change yet.
 
     \b
     Examples:
@@ -339,7 +339,8 @@ def check_proof_command(proof: str, key: str, as_json: bool) -> int:
     return 0
 
 
-def _ledger_folder(folder: str | None, site_path: str) -> Path:
+def ledger_folder_of(folder: str | None, site_path: str) -> Path:
+    """The folder that was named, or the site's."""
     if folder is not None:
         return Path(folder).absolute()
     from edusense.meals.of_site import ledger_folder
@@ -351,7 +352,7 @@ def _ledger_folder(folder: str | None, site_path: str) -> Path:
 def _reading(folder: str | None, site_path: str) -> Ledger:
     from edusense.meals import Ledger
 
-    return Ledger.open(_ledger_folder(folder, site_path), read_only=True)
+    return Ledger.open(ledger_folder_of(folder, site_path), read_only=True)
 
 
 def _keys(ledger: Ledger, key_path: str | None) -> Any:

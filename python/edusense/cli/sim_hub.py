@@ -27,6 +27,11 @@ __all__ = ["command"]
 )
 @click.option("--token-from", metavar="env:NAME|file:PATH", help="Where the token is that boxes have to know.")
 @click.option(
+    "--operator-token-from",
+    metavar="env:NAME|file:PATH",
+    help="Where the token is of those who enrol schools and close cases, which boxes may not do then.",
+)
+@click.option(
     "--enrolled-only",
     is_flag=True,
     help="Take nothing of schools that nobody enrolled; by default the first key of a school is believed.",
@@ -46,6 +51,7 @@ def command(
     certificate: str | None,
     private_key: str | None,
     token_from: str | None,
+    operator_token_from: str | None,
     enrolled_only: bool,
     faults: tuple[str, ...],
 ) -> None:
@@ -70,6 +76,7 @@ def command(
         certificate=None if certificate is None else Path(certificate),
         private_key=None if private_key is None else Path(private_key),
         token=None if token_from is None else password_at(token_from),
+        operator=None if operator_token_from is None else password_at(operator_token_from),
         trust_first=not enrolled_only,
         faults=faults,
     )

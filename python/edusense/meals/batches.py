@@ -187,4 +187,4 @@ def batches_of(
         done = (after or {}).get((stream.terminal, stream.epoch), 0)
         for first, last in pieces(max(done + 1, stream.first), stream.last, size):
             records = streams.records(stream.terminal, stream.epoch, first, last)
-            yield make_batch(records, keys.signer(records))
+            yield make_batch(records, keys.signer(streams, stream.terminal, stream.epoch, first))

@@ -56,12 +56,12 @@ class DayCount:
 
 def _where_day_begins(ledger: Ledger, first_day: int) -> int:
     """A position before which no meal is of that day or a later one: some records earlier do not matter."""
-    stop = len(ledger)
-    while stop > 0:
-        start = max(0, stop - _STEP)
+    stop, first = len(ledger), ledger.first
+    while stop > first:
+        start = max(first, stop - _STEP)
         part = ledger.records(start, stop)
         meals = part[part["kind"] == Kind.MEAL]
         if len(meals) and int(meals["day"].max()) < first_day:
             return stop
         stop = start
-    return 0
+    return first

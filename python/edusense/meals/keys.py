@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 import stat
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -18,11 +19,11 @@ from edusense.meals.files import read_at_most, write_whole
 from edusense.meals.record import Kind, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from edusense.meals.ledger import Ledger
+    from edusense.meals.streams import Streams
 
 __all__ = ["KeyRing", "SigningKey", "fingerprint", "public_pem", "read_public_key"]
 
@@ -33,7 +34,10 @@ _MOST_BYTES: Final = 4096
 
 SECRET_NAME: Final = "meals.key"  # noqa: S105 - a name of a file
 PUBLIC_NAME: Final = "meals.pub"
-PREVIOUS_NAME: Final = "meals.key.previous"
+BEFORE_PREFIX: Final = "meals.key.before-"
+"""A key that was replaced is kept under the fingerprint of the key that followed it."""
+_OLD_PREVIOUS_NAME: Final = "meals.key.previous"
+"""Where the last one that was replaced stood, before 0.2."""
 _NEXT_NAME: Final = "meals.key.next"
 
 
@@ -86,6 +90,14 @@ class SigningKey:
         """The signed batch of n × 128 bytes of records; raises `BatchError` where they are not a run."""
         return _native.seal_batch(records, self._seed)
 
+    def seal_segments(self, folder: Path) -> list[dict[str, Any]]:
+        """Seals the full segments of the ledger in a folder; see `edusense.meals.sealing.seal`."""
+        return _native.seal_segments(folder, self._seed)
+
+    def prune_segments(self, folder: Path, hub_key: bytes, keep_from: int, until: int, holder: str) -> dict[str, Any]:
+        """Removes segments whose seals it signs; see `edusense.meals.sealing.prune`."""
+        return _native.prune_segments(folder, hub_key, keep_from, until, self._seed, holder)
+
     def acknowledge(self, **said: Any) -> bytes:
         """The signed acknowledgement with these fields, see `Acknowledgement`: what a hub does."""
         return _native.sign_acknowledgement(seed=self._seed, **said)
@@ -100,15 +112,23 @@ class SigningKey:
 
 
 class KeyRing:
-    """The key of a box, and the one before it: what was recorded up to the change is signed with that.
+    """The key of a box, and all that it had before: what was recorded up to a change is signed with the key before it.
+
+    The hub may not have heard of any of the changes yet, or have forgotten them: whatever it knows last, from there on
+    each key is announced in a batch that the one before has signed.
 
     Args:
         current: signs.
-        previous: signed before the last change; None if there was none.
+        before: for the fingerprint of a key that followed, the key that it followed.
     """
 
-    def __init__(self, current: SigningKey, previous: SigningKey | None = None) -> None:
-        self.current, self.previous = current, previous
+    def __init__(self, current: SigningKey, before: Mapping[str, SigningKey] | None = None) -> None:
+        self.current, self.before = current, dict(before or {})
+
+    @property
+    def previous(self) -> SigningKey | None:
+        """What signed before the last change; None if there was none."""
+        return self.before.get(self.current.fingerprint)
 
     @classmethod
     def load(cls, folder: Path) -> KeyRing:
@@ -126,8 +146,15 @@ class KeyRing:
                 f"there is no key `{folder / SECRET_NAME}`",
                 hint="`edusense meals key new` makes one, on the box that writes the ledger",
             )
-        previous = folder / PREVIOUS_NAME
-        return cls(SigningKey.load(folder / SECRET_NAME), SigningKey.load(previous) if previous.exists() else None)
+        current = SigningKey.load(folder / SECRET_NAME)
+        before = {
+            path.name.removeprefix(BEFORE_PREFIX): SigningKey.load(path)
+            for path in sorted(folder.glob(f"{BEFORE_PREFIX}*"))
+            if re.fullmatch(r"[0-9a-f]{32}", path.name.removeprefix(BEFORE_PREFIX))
+        }
+        if (old := folder / _OLD_PREVIOUS_NAME).exists():
+            before.setdefault(current.fingerprint, SigningKey.load(old))
+        return cls(current, before)
 
     @classmethod
     def load_or_make(cls, folder: Path) -> KeyRing:
@@ -150,21 +177,23 @@ class KeyRing:
                 write_whole(folder / PUBLIC_NAME, public_pem(made.public), mode=0o644)
         return cls.load(folder)
 
-    def signer(self, records: NDArray[Any]) -> SigningKey:
-        """The key for a batch: that before, where the batch tells of the present one.
+    def signer(self, streams: Streams, terminal: int, epoch: int, first: int) -> SigningKey:
+        """The key for a batch: the one that was in force when its first record was written.
+
+        So a batch that tells of a new key is signed with the key before, and the same records always give the same
+        bytes, whenever the batch is made.
 
         Args:
-            records: the batch's records.
+            streams: the ledger's.
+            terminal: the batch's.
+            epoch: the batch's.
+            first: sequence of its first record.
         """
-        if self.previous is None:
-            return self.current
-        low, high = _halves(self.current.public)
-        changes = records[records["kind"] == Kind.KEY_CHANGE]
-        told = bool(((changes["pupil"] == low) & (changes["card"] == high)).any())
-        return self.previous if told else self.current
+        following = streams.next_key(terminal, epoch, first)
+        return self.current if following is None else self.before.get(following, self.current)
 
     def rotate(self, ledger: Ledger, folder: Path) -> KeyRing:
-        """Makes a new key, and records that it is the one from here on.
+        """Makes a new key, and records that it is the one from here on; the hub need not have heard of the last one.
 
         Should the power fail in the middle, calling it again goes on with the key that was begun.
 
@@ -190,7 +219,10 @@ class KeyRing:
         if ledger.append(row)[0] != Status.RECORDED:
             raise LedgerError("the ledger takes no record of a new key")
         current = folder / SECRET_NAME
-        write_whole(folder / PREVIOUS_NAME, current.read_bytes(), mode=0o600)
+        present = SigningKey.load(current).fingerprint
+        if (old := folder / _OLD_PREVIOUS_NAME).exists():
+            old.replace(folder / f"{BEFORE_PREFIX}{present}")
+        write_whole(folder / f"{BEFORE_PREFIX}{made.fingerprint}", current.read_bytes(), mode=0o600)
         begun.replace(current)
         write_whole(folder / PUBLIC_NAME, public_pem(made.public), mode=0o644)
         return KeyRing.load(folder)

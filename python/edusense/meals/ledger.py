@@ -16,6 +16,7 @@ import numpy as np
 from edusense import _native
 from edusense.errors import LedgerDamagedError, UsageError
 from edusense.meals.record import DTYPE, Flag, Kind
+from edusense.meals.sealing import Seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +114,10 @@ class Verification:
     """Who writes at this moment."""
     head: str
     """SHA-256 of the last sound record in hex: fixes all records before it."""
+    first: int
+    """Number of the first record that is here; those before it were pruned."""
+    seals: tuple[Seal, ...]
+    """Seals of segments, in their order: those of pruned ones, then those that are here and were sealed."""
 
     @property
     def ok(self) -> bool:
@@ -216,7 +221,7 @@ class Ledger:
             records: a structured array of `Ledger.DTYPE`, or one element of it.
 
         Returns:
-            A status a row, see `Status`: 0 recorded, 1 already served, 2 not valid, 3 no such meal.
+            A status a row, see `Status`: 0 recorded, 1 already served, 2 not valid, 3 no such meal, 4 day pruned.
 
         Raises:
             LedgerStorageError: the disk refused; at least one of these rows is not on it. While `broken` is None the
@@ -253,7 +258,7 @@ class Ledger:
         """Records as a structured array of `DTYPE`, as they stand in the files.
 
         Args:
-            start: number of the first; negative counts from the end.
+            start: number of the first; negative counts from the end. Those that were pruned are left out.
             stop: number after the last; negative counts from the end; None for all that the disk has confirmed.
 
         Raises:
@@ -261,14 +266,16 @@ class Ledger:
         """
         count = len(self)
         first, last, _ = slice(start, stop).indices(count)
+        first = max(first, self.first)
         return np.frombuffer(self._native.records(first, max(first, last)), DTYPE)
 
     def readable(self, start: int = 0) -> tuple[NDArray[Any], LedgerDamagedError | None]:
         """Records from `start` up to the first damaged one, and the error that names it.
 
         Args:
-            start: number of the first.
+            start: number of the first; those that were pruned are left out.
         """
+        start = max(start, self.first)
         try:
             return self.records(start), None
         except LedgerDamagedError as error:
@@ -307,6 +314,7 @@ class Ledger:
                 "problems": tuple(Problem(**problem) for problem in found["problems"]),
                 "notes": tuple(found["notes"]),
                 "head": found["head"].hex(),
+                "seals": tuple(Seal.of(told) for told in found["seals"]),
             }
         )
 
@@ -330,8 +338,9 @@ class Ledger:
         """
         from edusense.meals.batches import make_batch
 
-        records = self.streams().records(first.terminal, first.epoch, first.sequence, last)
-        return make_batch(records, keys.signer(records))
+        streams = self.streams()
+        records = streams.records(first.terminal, first.epoch, first.sequence, last)
+        return make_batch(records, keys.signer(streams, first.terminal, first.epoch, first.sequence))
 
     def prove(self, record: RecordKey, keys: KeyRing | None = None, *, batch: Batch | None = None) -> Proof:
         """The proof of one record; see `edusense.meals.prove`."""
@@ -340,16 +349,22 @@ class Ledger:
         return prove(self.streams(), record, keys, batch=batch)
 
     def stats(self) -> dict[str, Any]:
-        """Records, records on disk, segments, epoch and path: the row of `edusense status`."""
+        """Records, records on disk, those that were pruned, segments, epoch and path: the row of `edusense status`."""
         count = len(self)
         epoch = self._native.epoch
         return {
             "records": count,
             "synced": count,
+            "pruned": self.first,
             "segments": self._native.segments(),
             "epoch": None if epoch is None else f"{epoch:08x}",
             "path": str(self.folder),
         }
+
+    @property
+    def first(self) -> int:
+        """Number of the first record that is here: 0, unless older ones were pruned."""
+        return self._native.first()
 
     @property
     def epoch(self) -> int | None:
@@ -387,6 +402,7 @@ class Ledger:
         self._native.close()
 
     def __len__(self) -> int:
+        """The number that the next record gets: of all records, also of those that were pruned."""
         return self._native.count()
 
     def __enter__(self) -> Ledger:

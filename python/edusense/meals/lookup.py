@@ -54,8 +54,8 @@ def records_backwards(ledger: Ledger) -> Iterator[NDArray[Any]]:
     Args:
         ledger: open for writing or for reading.
     """
-    stop = len(ledger)
-    while stop > 0:
-        start = max(0, stop - _STEP)
+    stop, first = len(ledger), ledger.first
+    while stop > first:
+        start = max(first, stop - _STEP)
         yield ledger.records(start, stop)
         stop = start

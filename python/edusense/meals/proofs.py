@@ -116,7 +116,8 @@ def prove(streams: Streams, record: RecordKey, keys: KeyRing | None = None, *, b
         begin = max(stream.first, (record.sequence - 1) // size * size + 1)
         first, last = next(pieces(begin, max(begin, stream.last), size))
         found = streams.records(record.terminal, record.epoch, min(first, record.sequence), max(last, record.sequence))
-        batch = make_batch(found, keys.signer(found))
+        # Made for whoever asks now: he has the present key.
+        batch = make_batch(found, keys.current)
     index = record.sequence - batch.first
     if (batch.terminal, batch.epoch) != (record.terminal, record.epoch) or not 0 <= index < batch.count:
         raise BatchError(f"the record {record} is not in `{batch.name}`")

@@ -85,6 +85,8 @@ class Status(enum.IntEnum):
     """Kind, flags, day or slot cannot stand in a ledger."""
     NO_SUCH_MEAL = 3
     """A reversal or mark of a meal that is not there, or no longer."""
+    DAY_PRUNED = 4
+    """A meal of a day whose records were pruned: whether it would be a double, cannot be told here any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from edusense.meals.ledger import Ledger
 from edusense.meals.record import DTYPE, RecordKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from edusense.meals.hub_client import HubClient
@@ -85,10 +85,13 @@ def recover(folder: Path, out: Path, client: HubClient, *, school: int | None = 
         raise LedgerError(f"`{out}` is there already", hint="name a folder that is not there yet")
     found = Ledger.open(folder, read_only=True).verify()
     bad = sorted({place for one in found.problems for place in range(one.record, one.record + one.count)})
-    rows = _Rows(folder, bad, found.records + len(bad))
+    gone = [one for one in found.seals if one.pruned]
+    rows = _Rows(folder, bad, found.first + found.records + len(bad), found.first, gone[-1].head if gone else None)
     if school is None:
         school = rows.school()
-    wanted = [*_candidates(rows, client, school), *rows.misnamed]
+    # What was pruned is missing on purpose.
+    not_wanted = {(terminal, epoch): last for one in gone for terminal, epoch, _, last in one.lines}
+    wanted = [*_candidates(rows, client, school, not_wanted), *rows.misnamed]
     places = _fill(rows, bad, wanted)
     try:
         shutil.copytree(folder, out, ignore=shutil.ignore_patterns("*.seg", "meals.lock", "*.new"))
@@ -101,8 +104,10 @@ def recover(folder: Path, out: Path, client: HubClient, *, school: int | None = 
 class _Rows:
     """The places of a ledger, as they stand in its segments; those of damaged ones are empty."""
 
-    def __init__(self, folder: Path, bad: Iterable[int], count: int) -> None:
-        self.segments = sorted((int(path.stem), path) for path in folder.glob("*.seg") if path.stem.isdigit())
+    def __init__(self, folder: Path, bad: Iterable[int], count: int, begin: int, before: str | None) -> None:
+        files = sorted((int(path.stem), path) for path in folder.glob("*.seg") if path.stem.isdigit())
+        self.segments = [(first, path) for first, path in files if first >= begin]
+        self.begin, self.before = begin, None if before is None else bytes.fromhex(before)
         lengths = {first: -(-path.stat().st_size // RECORD_BYTES) for first, path in self.segments}
         self.end = max([count, *(first + length for first, length in lengths.items())])
         self.rows = np.zeros(self.end, DTYPE)
@@ -130,9 +135,11 @@ class _Rows:
         return int(numbers[0])
 
     def hash_of(self, position: int) -> bytes | None:
-        """The hash of what stands there; zeros before the first, None where nothing is known."""
+        """The hash of what stands, or stood, there; zeros before the first, None where nothing is known."""
         if position < 0:
             return bytes(32)
+        if position == self.begin - 1:
+            return self.before
         return hashlib.sha256(self.rows[position].tobytes()).digest() if self.known[position] else None
 
     def put(self, position: int, raw: bytes) -> RecordKey:
@@ -145,7 +152,7 @@ class _Rows:
         """Writes all segments; one that was gone is there again where its records are."""
         starts = [first for first, _ in self.segments]
         # Before the first segment that is left, others may have stood: they were as long as the next ones.
-        begin = 0 if not starts or self.known[: starts[0]].any() else starts[0]
+        begin = self.begin if not starts or self.known[: starts[0]].any() else starts[0]
         if begin not in starts:
             starts = [begin, *starts]
         for first, after in zip(starts, [*starts[1:], self.end], strict=True):
@@ -156,7 +163,7 @@ def _is_sound(raw: bytes) -> bool:
     return raw[:3] == b"EDM" and crc32c(raw[:124]) == int.from_bytes(raw[124:], "little")
 
 
-def _candidates(rows: _Rows, client: HubClient, school: int) -> list[bytes]:
+def _candidates(rows: _Rows, client: HubClient, school: int, not_wanted: Mapping[tuple[int, int], int]) -> list[bytes]:
     """Every record that is missing here of any terminal's epoch, as far as the hub has it."""
     here: dict[tuple[int, int], set[int]] = {}
     for record in rows.rows[rows.known][["terminal", "epoch", "sequence"]]:
@@ -168,22 +175,21 @@ def _candidates(rows: _Rows, client: HubClient, school: int) -> list[bytes]:
         except (KeyError, ValueError, TypeError):
             continue
         own = here.get((terminal, epoch), set())
-        for first, stop in _gaps(own, last):
+        for first, stop in _gaps(own, last, not_wanted.get((terminal, epoch), 0) + 1):
             for start in range(first, stop + 1, _ROWS):
                 raw = client.records(school, terminal, epoch, start, min(stop, start + _ROWS - 1))
                 found += [raw[at : at + RECORD_BYTES] for at in range(0, len(raw) - RECORD_BYTES + 1, RECORD_BYTES)]
     return found
 
 
-def _gaps(own: set[int], last: int) -> list[tuple[int, int]]:
-    """The stretches of 1 to `last` that are not there.
+def _gaps(own: set[int], last: int, begin: int = 1) -> list[tuple[int, int]]:
+    """The stretches of `begin` to `last` that are not there.
 
     >>> _gaps({1, 2, 5}, 7)
     [(3, 4), (6, 7)]
     """
     found = []
-    begin = 1
-    for number in [*sorted(one for one in own if one <= last), last + 1]:
+    for number in [*sorted(one for one in own if begin <= one <= last), last + 1]:
         if number > begin:
             found.append((begin, number - 1))
         begin = number + 1

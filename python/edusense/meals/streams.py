@@ -45,9 +45,10 @@ class Streams:
         self.ledger = ledger
         self.damage: LedgerDamagedError | None = None
         """Where reading stopped, if the ledger is damaged: what is behind it is not here."""
-        self._next = 0
+        self._next = ledger.first
         self._positions: dict[tuple[int, int], list[NDArray[np.int64]]] = {}
         self._begins: dict[tuple[int, int], tuple[int, tuple[int, int]]] = {}
+        self._key_changes: list[tuple[int, str]] = []
         self.refresh()
 
     def refresh(self) -> None:
@@ -68,6 +69,10 @@ class Streams:
                     before = (int(record["ref_epoch"]), int(record["ref_sequence"])) if opened else (0, 0)
                     self._begins[key] = (int(record["sequence"]), before)
                 self._positions.setdefault(key, []).append(own + self._next)
+            for index in np.flatnonzero(part["kind"] == Kind.KEY_CHANGE):
+                halves = (int(part["pupil"][index]), int(part["card"][index]))
+                named = b"".join(half.to_bytes(8, "little") for half in halves).hex()
+                self._key_changes.append((int(index) + self._next, named))
             self._next += len(part)
 
     def __iter__(self) -> Any:
@@ -91,6 +96,20 @@ class Streams:
         count = sum(len(part) for part in self._positions[key])
         return Stream(terminal, epoch, first, first + count - 1, follows)
 
+    def next_key(self, terminal: int, epoch: int, sequence: int) -> str | None:
+        """Fingerprint of the key that the first change at or behind a record names; None where none is behind it.
+
+        Args:
+            terminal: its number.
+            epoch: the epoch.
+            sequence: of the record.
+
+        Raises:
+            UsageError: there is no such record.
+        """
+        position = int(self._places(terminal, epoch, sequence, sequence)[0])
+        return next((named for at, named in self._key_changes if at >= position), None)
+
     def records(self, terminal: int, epoch: int, first: int, last: int) -> NDArray[Any]:
         """The records `first` to `last`, both included.
 
@@ -104,16 +123,7 @@ class Streams:
             UsageError: not all of them are there.
             LedgerDamagedError: one of them is damaged.
         """
-        stream = self.stream(terminal, epoch)
-        if not stream.first <= first <= last <= stream.last:
-            raise UsageError(
-                f"records {first} to {last} are not all there",
-                hint=f"terminal {terminal} has {stream.first} to {stream.last} in epoch {epoch:08x}",
-            )
-        parts = self._positions[terminal, epoch]
-        if len(parts) > 1:
-            parts[:] = [np.concatenate(parts)]
-        positions = parts[0][first - stream.first : last - stream.first + 1]
+        positions = self._places(terminal, epoch, first, last)
         found = []
         at = 0
         while at < len(positions):
@@ -124,3 +134,16 @@ class Streams:
             found.append(read[positions[at:stop] - start])
             at = stop
         return np.concatenate(found) if found else np.zeros(0, DTYPE)
+
+    def _places(self, terminal: int, epoch: int, first: int, last: int) -> NDArray[np.int64]:
+        """Where the records `first` to `last` stand in the ledger."""
+        stream = self.stream(terminal, epoch)
+        if not stream.first <= first <= last <= stream.last:
+            raise UsageError(
+                f"records {first} to {last} are not all there",
+                hint=f"terminal {terminal} has {stream.first} to {stream.last} in epoch {epoch:08x}",
+            )
+        parts = self._positions[terminal, epoch]
+        if len(parts) > 1:
+            parts[:] = [np.concatenate(parts)]
+        return parts[0][first - stream.first : last - stream.first + 1]

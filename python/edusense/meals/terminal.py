@@ -358,6 +358,8 @@ class Terminal:
             found = not_served(replace(case, history=(self._served(position, shown=bool(receipt.shown[0])),)))
             assert found is not None
             return refused(found)
+        if status == Status.DAY_PRUNED:
+            raise UsageError(f"day {day} was pruned: whether the child had this meal cannot be told here any more")
         if status != Status.RECORDED:
             raise UsageError(f"the ledger takes no record for day {day} and slot `{slot.id}`")
         self.clock.heard(moment.time)

@@ -12,7 +12,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from edusense.errors import BatchError, HubRefusedError
+from edusense.errors import BatchError, HubRefusedError, UsageError
 from edusense.meals.acknowledgements import Acknowledgement, Acknowledgements, Totals
 from edusense.meals.batches import make_batch
 from edusense.meals.files import read_at_most, write_whole
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edusense.meals.hub_client import HubClient, Sent
     from edusense.meals.streams import Stream, Streams
 
-__all__ = ["Uplink"]
+__all__ = ["Uplink", "kept_hub_key"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,29 @@ HUB_KEY_NAME: Final = "hub.pub.hex"
 """Beside the ledger's folder: the key of the hub that was met first, where the site file names none."""
 
 _Line = tuple[int, int]
+
+
+def kept_hub_key(folder: Path) -> bytes | None:
+    """The key of the hub that was met first; None where none was met.
+
+    Args:
+        folder: the ledger's.
+
+    Raises:
+        BatchError: the file where it is kept holds no key.
+    """
+    path = folder.parent / HUB_KEY_NAME
+    if not path.exists():
+        return None
+    try:
+        found = bytes.fromhex(read_at_most(path, 100).decode("ascii", "replace").strip())
+    except ValueError:
+        found = b""
+    if len(found) != 32:
+        raise BatchError(
+            f"`{path}` holds no public key", hint="ask the city for its key, and put it into the site file"
+        )
+    return found
 
 
 class Uplink:
@@ -74,6 +97,8 @@ class Uplink:
         self._seen = -1
         self._held: dict[_Line, int] = {}
         self._aside: dict[_Line, tuple[float, str]] = {}
+        self._closed: dict[_Line, str] = {}
+        self._asked = monotonic()
         self._size = LARGEST
         self._went_back = False
         self._keys: tuple[Any, KeyRing] | None = None
@@ -102,12 +127,12 @@ class Uplink:
     @property
     def waiting(self) -> int:
         """Records that the hub has not signed for."""
-        return sum(max(0, stream.last - self._done(stream)) for stream in self._list)
+        return sum(max(0, stream.last - self._done(stream)) for stream in self._list if not self._is_closed(stream))
 
     @property
     def lines_waiting(self) -> int:
         """Epochs of terminals that have records which the hub has not signed for."""
-        return sum(stream.last > self._done(stream) for stream in self._list)
+        return sum(stream.last > self._done(stream) and not self._is_closed(stream) for stream in self._list)
 
     @property
     def acknowledged(self) -> int:
@@ -124,7 +149,7 @@ class Uplink:
         found: list[float] = []
         for stream in self._list:
             first = max(self._done(stream) + 1, stream.first)
-            if first <= stream.last and self._streams is not None:
+            if first <= stream.last and not self._is_closed(stream) and self._streams is not None:
                 record = self._streams.records(stream.terminal, stream.epoch, first, first)[0]
                 found.append(int(record["time"]) / 1e6)
         return min(found, default=None)
@@ -133,6 +158,10 @@ class Uplink:
         """What the hub refuses, or holds otherwise than it is here."""
         damage = None if self._streams is None else self._streams.damage
         return [*(message for _, message in self._aside.values()), *([] if damage is None else [str(damage)])]
+
+    def closed(self) -> list[str]:
+        """What the hub holds otherwise, and somebody there has decided about: nothing more is sent of it."""
+        return list(self._closed.values())
 
     # What is done about it.
 
@@ -147,6 +176,8 @@ class Uplink:
             HubRefusedError: it refuses us, or what it answers cannot be believed.
             LedgerError, BatchError: ledger or key cannot be read.
         """
+        if self._aside and self._monotonic() - self._asked >= ASIDE_S:
+            self._ask_about_cases()
         if self._went_back:
             self._went_back = False
             self.compare()
@@ -186,8 +217,41 @@ class Uplink:
                 self._compare(here[key], acknowledged)
         for key in set(here) - there if everything else ():
             self._held[key] = 0
+        if self._aside:
+            self._ask_about_cases()
+
+    def _ask_about_cases(self) -> None:
+        """Whether somebody at the hub has decided about what is set aside."""
+        self._asked = self._monotonic()
+        for case in self.client.cases(self.school):
+            self._hear_of(case)
+
+    def _hear_of(self, case: dict[str, Any]) -> bool:
+        """Takes note of a case that somebody has closed; returns whether it is about something that was set aside."""
+        decision, kind = case.get("decision"), case.get("kind")
+        try:
+            if kind == "fork":
+                record = RecordKey.parse(str(case["record"]))
+                key, sequence = (record.terminal, record.epoch), record.sequence
+            else:
+                key, sequence = (int(case["terminal"]), int(str(case["branches"][0]["epoch"]), 16)), 0
+        except (KeyError, ValueError, TypeError, IndexError, UsageError):
+            return False
+        if key not in self._aside or decision not in {"count", "leave-out"} or kind not in {"fork", "rolled-back"}:
+            return False
+        told = f"case {case.get('case')} of {key[0]}/{key[1]:08x} was closed by {str(case.get('by'))[:100]}: {decision}"
+        logger.warning("uplink: %s", told)
+        del self._aside[key]
+        if kind == "fork" and decision == "count":
+            # What the hub had there has given way to what is here.
+            self._held[key] = min(self._held.get(key, 0), sequence - 1)
+        else:
+            self._closed[key] = told
+        return True
 
     def _compare(self, stream: Stream, told: Acknowledgement) -> None:
+        if self._is_closed(stream):
+            return
         key, name = (stream.terminal, stream.epoch), f"{stream.terminal}/{stream.epoch:08x}"
         if told.sequence > stream.last:
             self._set_aside(
@@ -197,7 +261,11 @@ class Uplink:
             )
             return
         self._held[key] = told.sequence
-        if told.sequence and (told.totals, told.head) != self._own(stream, told.sequence):
+        if told.sequence < stream.first and stream.first > 1:
+            # Of what was pruned nothing can be compared. What follows can be sent, unless the hub lacks more.
+            if told.sequence + 1 < stream.first:
+                self._set_aside(key, self._pruned(stream))
+        elif told.sequence and (told.totals, told.head) != self._own(stream, told.sequence):
             self._send_again(stream, told.sequence)
         elif told.sequence:
             assert self._streams is not None
@@ -221,7 +289,7 @@ class Uplink:
         for start, stop in differing or [(last, last)]:
             self._deliver(self._batch(stream, start, stop))
         key = (stream.terminal, stream.epoch)
-        if key not in self._aside:
+        if key not in self._aside and key not in self._closed:
             where = ", ".join(f"{start} to {stop}" for start, stop in differing) or "none of its stretches"
             self._set_aside(
                 key,
@@ -253,21 +321,21 @@ class Uplink:
         now = self._monotonic()
         for stream in self._list:
             key = (stream.terminal, stream.epoch)
-            if stream.last <= self._done(stream) or self._aside.get(key, (0.0, ""))[0] > now:
+            if stream.last <= self._done(stream) or self._is_closed(stream) or self._aside.get(key, (0.0, ""))[0] > now:
                 continue
             if self._done(stream) + 1 < stream.first:
-                told = (
-                    f"the hub asks for {stream.terminal}/{stream.epoch:08x}/{self._done(stream) + 1}, which was pruned"
-                )
-                self._set_aside(key, told)
+                self._set_aside(key, self._pruned(stream))
                 continue
             return stream
         return None
 
+    def _pruned(self, stream: Stream) -> str:
+        return f"the hub asks for {stream.terminal}/{stream.epoch:08x}/{self._done(stream) + 1}, which was pruned"
+
     def _batch(self, stream: Stream, first: int, last: int) -> Batch:
         assert self._streams is not None
         records = self._streams.records(stream.terminal, stream.epoch, first, last)
-        return make_batch(records, self._ring().signer(records))
+        return make_batch(records, self._ring().signer(self._streams, stream.terminal, stream.epoch, first))
 
     def _deliver(self, batch: Batch) -> None:
         key = (batch.terminal, batch.epoch)
@@ -280,6 +348,9 @@ class Uplink:
             # Of a fork and the like a person has to take note; other terminals must not wait for that.
             told = f"the hub refuses {RecordKey(batch.terminal, batch.epoch, batch.first)} and on: {sent.message}"
             self._set_aside(key, told)
+            case = sent.told.get("case")
+            if isinstance(case, dict) and case.get("decision") == "leave-out":
+                self._hear_of(case)
 
     def _signed(self, batch: Batch, sent: Sent) -> None:
         told = self._read(sent.told)
@@ -324,6 +395,9 @@ class Uplink:
 
     # Small things.
 
+    def _is_closed(self, stream: Stream) -> bool:
+        return (stream.terminal, stream.epoch) in self._closed
+
     def _done(self, stream: Stream) -> int:
         return self._held.get((stream.terminal, stream.epoch), 0)
 
@@ -348,8 +422,8 @@ class Uplink:
     def _meet(self, key: bytes) -> None:
         """Holds the hub's key against the one that is known; the first one that is met is kept."""
         path = self.folder.parent / HUB_KEY_NAME
-        if self._hub_key is None and path.exists():
-            self._hub_key = bytes.fromhex(read_at_most(path, 100).decode("ascii", "replace").strip())
+        if self._hub_key is None:
+            self._hub_key = kept_hub_key(self.folder)
         if self._hub_key is None:
             write_whole(path, key.hex().encode() + b"\n")
             logger.info("uplink: the hub's key is %s from now on", key.hex())

@@ -76,6 +76,20 @@ pub enum MealsError {
         /// The number it was opened with.
         asked: u32,
     },
+    /// A record that was asked for is not here any more.
+    #[error("record {record} was pruned: the ledger begins with record {until}")]
+    Pruned {
+        /// Number of the record.
+        record: u64,
+        /// Number of the first record that is here.
+        until: u64,
+    },
+    /// Pruning was refused: nothing was changed.
+    #[error("nothing is pruned: {why}")]
+    NotPruned {
+        /// What stands against it.
+        why: String,
+    },
     /// The ledger was closed, or was opened for reading only.
     #[error("the ledger {0}")]
     NotOpen(&'static str),
@@ -109,7 +123,11 @@ impl MealsError {
             Self::Version { .. } => "ledger-version",
             Self::Permission { .. } => "permission-denied",
             Self::Batch { .. } => "batch",
-            Self::NotALedger { .. } | Self::OtherSchool { .. } | Self::NotOpen(_) => "ledger",
+            Self::NotALedger { .. }
+            | Self::OtherSchool { .. }
+            | Self::Pruned { .. }
+            | Self::NotPruned { .. }
+            | Self::NotOpen(_) => "ledger",
         }
     }
 
@@ -139,6 +157,12 @@ impl MealsError {
             }
             Self::OtherSchool { .. } => {
                 "every school has a folder of its own; look at `number` and `data` in the site file"
+            }
+            Self::Pruned { .. } => {
+                "the hub has it: its acknowledgement was checked before this ledger was pruned"
+            }
+            Self::NotPruned { .. } => {
+                "`edusense meals prune` without --yes shows what stands against it"
             }
             Self::NotOpen(_) => "open it again, for writing",
             Self::Batch { .. } => {

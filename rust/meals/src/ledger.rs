@@ -11,11 +11,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crate::error::MealsError;
 use crate::index::{Holding, Index, Key};
 use crate::mark::{self, Marker, Phase};
-use crate::reader::read_range;
+use crate::pruned::{self, PRUNED_NAME};
+use crate::reader::{check_first, read_range};
 use crate::recent::Recent;
 use crate::record::{Kind, RawRecord, Record, Reference};
 use crate::sabotage::{Bug, is};
 use crate::scan::{Scan, Torn};
+use crate::seal;
 use crate::segments::{self, Segment, is_unfinished};
 use crate::storage::{Folder, LockRefused, Storage};
 use crate::writer::{Writer, clear_from, renew, segment_for};
@@ -70,6 +72,8 @@ pub enum Status {
     NotValid = 2,
     /// A reversal or mark of a meal that is not there, or no longer.
     NoSuchMeal = 3,
+    /// A meal of a day whose records were pruned: whether this would be its double, nobody here can tell any more.
+    DayPruned = 4,
 }
 
 /// The answer for one record.
@@ -131,6 +135,9 @@ pub struct Ledger {
     /// First positions of segments that were made ahead before this opening.
     known_rolls: Vec<u64>,
     recovered: Option<Torn>,
+    /// Position of the first record that was not pruned, and the last day of those that were.
+    first: u64,
+    pruned_day: u32,
 }
 
 impl Ledger {
@@ -166,9 +173,19 @@ impl Ledger {
             })?;
         let capacity = options.segment_records.clamp(1, segments::MOST_CAPACITY);
         let found = mark::read(storage.as_ref()).map_err(io("reading the mark"))?;
-        let mut segments = segments::list(storage.as_ref(), capacity)?;
+        let pruned = pruned::read(storage.as_ref())?;
+        if pruned.lost {
+            return Err(MealsError::Damaged {
+                segment: PRUNED_NAME.to_owned(),
+                offset: 0,
+                record: 0,
+                what: "neither of its two copies is sound".to_owned(),
+            });
+        }
+        let pruned = pruned.pruned;
+        let (mut segments, left) = pruned::segments_of(storage.as_ref(), capacity, &pruned)?;
         let mut index = Index::default();
-        let scan = Scan::of(&segments, &found, |position, record| {
+        let scan = Scan::of(&segments, &found, &pruned, |position, record| {
             replay(&mut index, position, record)
         });
         if let Some(refusal) = scan.refusal() {
@@ -184,6 +201,20 @@ impl Ledger {
                 .remove(name)
                 .map_err(io("removing an unfinished file"))?;
         }
+        // Pruning was cut off while it removed what it had said to be pruned. It had sealed that; nothing else is removed on the word
+        // of one small file.
+        for first in left.iter().filter_map(|name| segments::first_of(name)) {
+            if !matches!(seal::read(storage.as_ref(), first), Ok(Some(seal)) if seal.end() <= pruned.until)
+            {
+                return Err(MealsError::Damaged {
+                    segment: segments::name_of(first),
+                    offset: 0,
+                    record: first,
+                    what: "it is said to be pruned, and there is no sound seal of it".to_owned(),
+                });
+            }
+        }
+        pruned::remove(storage.as_ref(), &left).map_err(io("removing pruned segments"))?;
         let end = scan.end;
         let school = match options.school {
             Some(asked) if end > 0 && scan.school != 0 && scan.school != asked => {
@@ -209,7 +240,7 @@ impl Ledger {
             && renew(storage.as_ref(), &segments, confirmed, end)
                 .map_err(io("copying the last segment"))?
         {
-            segments = segments::list(storage.as_ref(), capacity)?;
+            (segments, _) = pruned::segments_of(storage.as_ref(), capacity, &pruned)?;
         }
         // From here on the disk has all records up to the end, and what is behind it is going to be zeros.
         marker
@@ -269,6 +300,8 @@ impl Ledger {
             known_rolls,
             capacity,
             recovered: scan.torn,
+            first: pruned.until,
+            pruned_day: pruned.last_day,
         };
         // The ledger's own first record of the epoch, under number 0: a disk put back from an old image shows by it.
         let mut state = ledger.state();
@@ -344,11 +377,18 @@ impl Ledger {
         self.state().base.position
     }
 
+    /// Position of the first record that is here: 0, unless older ones were pruned.
+    #[must_use]
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
     /// Records `start` to `stop`, at most up to [`Self::count`].
     ///
     /// # Errors
-    /// [`MealsError::Damaged`] if one of them is no longer sound; errors of the system.
+    /// [`MealsError::Damaged`] if one of them is no longer sound, [`MealsError::Pruned`] if it is not here any more; errors of the system.
     pub fn read(&self, start: u64, stop: u64) -> Result<Vec<u8>, MealsError> {
+        check_first(start, stop, self.first)?;
         let state = self.state();
         let stop = stop.min(state.base.position);
         if let Some(bytes) = state.recent.read(start, stop) {

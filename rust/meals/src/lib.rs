@@ -14,6 +14,8 @@ pub mod key;
 mod ledger;
 mod mark;
 pub mod merkle;
+pub mod prune;
+mod pruned;
 mod reader;
 mod recent;
 mod record;
@@ -22,6 +24,7 @@ mod sabotage;
 #[cfg(feature = "sabotage")]
 pub mod sabotage;
 mod scan;
+pub mod seal;
 mod segments;
 mod storage;
 mod writer;
@@ -29,7 +32,7 @@ mod writer;
 pub use error::MealsError;
 pub use index::Holding;
 pub use ledger::{Ledger, Options, Receipt, Status};
-pub use reader::{Reader, Report};
+pub use reader::{Reader, Report, Sealed};
 pub use record::{
     FORMAT_VERSION, Flaw, Kind, MAGIC, RECORD_BYTES, RawRecord, Record, Reference, SLOT_BYTES,
     chain, flags,

@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::error::MealsError;
 use crate::mark::{Found, Phase};
+use crate::pruned::Pruned;
 use crate::record::{
     Flaw, Kind, RECORD_BYTES, RawRecord, Record, Reference, chain, flags, flipped_bit, looks_torn,
 };
@@ -68,6 +69,8 @@ pub(crate) struct Scan {
     pub(crate) last_write: u64,
     /// All sound records, those after damage too.
     pub(crate) sound: u64,
+    /// Position of the first record that was not pruned.
+    begin: u64,
     /// Zero bytes in places that no record has taken yet.
     pub(crate) unused_bytes: u64,
     pub(crate) torn: Option<Torn>,
@@ -187,34 +190,51 @@ struct Run {
 }
 
 impl Scan {
-    /// Reads all segments; `visit` gets each sound record up to the first place that holds none.
+    /// Reads all segments from where pruning ended; `visit` gets each sound record up to the first place that holds none.
     pub(crate) fn of(
         segments: &[Segment],
         found: &Found,
+        pruned: &Pruned,
         mut visit: impl FnMut(u64, &Record),
     ) -> Self {
-        let mut scan = Self::default();
+        let begin = pruned.until;
+        let mut scan = Self {
+            begin,
+            end: begin,
+            last_write: begin,
+            hash: pruned.head,
+            time: pruned.time,
+            school: pruned.school,
+            streams: pruned.streams.iter().copied().collect(),
+            epochs: pruned.streams.iter().map(|(_, last)| last.epoch).collect(),
+            ..Self::default()
+        };
         let mut runs: Vec<Run> = Vec::new();
         let mut first_bad: Option<RawRecord> = None;
-        let mut ended = segments.first().is_some_and(|segment| segment.first > 0);
+        let mut ended = segments
+            .first()
+            .is_some_and(|segment| segment.first > begin);
         if let (true, Some(segment)) = (ended, segments.first()) {
             runs.push(Run {
-                position: 0,
-                count: segment.first,
+                position: begin,
+                count: segment.first - begin,
                 rest: Rest::Missing,
             });
-            if segment.first > MOST_CAPACITY {
+            if segment.first - begin > MOST_CAPACITY {
                 scan.problems.push(Problem {
                     segment: segment.name.clone(),
                     offset: 0,
-                    record: 0,
+                    record: begin,
                     count: 0,
                     what: "the first segment begins long after the first record".to_owned(),
                 });
             }
         }
-        let mut hash_before: Option<[u8; 32]> = Some([0; 32]);
-        let mut behind = Behind::default();
+        let mut hash_before: Option<[u8; 32]> = Some(pruned.head);
+        let mut behind = Behind {
+            streams: scan.streams.clone(),
+            ..Behind::default()
+        };
         for segment in segments {
             let held = segment
                 .capacity
@@ -276,6 +296,8 @@ impl Scan {
                             hash_before = None;
                             match flaw {
                                 Flaw::Empty => Rest::Zero,
+                                // Its sum fits, so it was written whole, whatever its last byte is.
+                                Flaw::Version(_) | Flaw::Kind(_) => Rest::Bad(flaw),
                                 _ if looks_torn(raw) => Rest::Torn,
                                 _ => Rest::Bad(flaw),
                             }
@@ -401,7 +423,7 @@ impl Scan {
                     confirmed,
                 });
             }
-            self.sound = end;
+            self.sound = end - self.begin;
         }
         let used = if torn.is_some() {
             used.max(end + 1)

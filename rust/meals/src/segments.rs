@@ -58,8 +58,14 @@ pub(crate) fn new_name_of(first: u64) -> String {
     format!("{first:020}{NEW_SUFFIX}")
 }
 
-fn first_of(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(SUFFIX)?;
+/// The position of a segment's first record, by the name of its file.
+pub(crate) fn first_of(name: &str) -> Option<u64> {
+    number_of(name, SUFFIX)
+}
+
+/// The position in a file's name with this ending.
+pub(crate) fn number_of(name: &str, suffix: &str) -> Option<u64> {
+    let digits = name.strip_suffix(suffix)?;
     (digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit()))
         .then(|| digits.parse().ok())?
         .filter(|first| *first <= MOST_RECORDS)
@@ -67,7 +73,10 @@ fn first_of(name: &str) -> Option<u64> {
 
 /// Whether a file is the rest of a segment that was not finished.
 pub(crate) fn is_unfinished(name: &str) -> bool {
-    name.ends_with(NEW_SUFFIX) || name.ends_with(".synced.new") || name.ends_with(".edack.new")
+    name.ends_with(NEW_SUFFIX)
+        || [".synced.new", ".edack.new", ".seal.new", ".pruned.new"]
+            .iter()
+            .any(|ending| name.ends_with(ending))
 }
 
 /// Whether a file is a hub's acknowledgement, which is kept here and read by others.
@@ -75,11 +84,16 @@ pub(crate) fn is_acknowledgement(name: &str) -> bool {
     name.ends_with(".edack")
 }
 
-/// The segments that are there, in order. Nothing is said here about gaps between them: their records count as missing.
+/// The segments that are there from a position on, in order. Nothing is said here about gaps between them: their records count as
+/// missing.
 ///
 /// # Errors
 /// Of the system.
-pub(crate) fn list(storage: &dyn Storage, usual_capacity: u64) -> Result<Vec<Segment>, MealsError> {
+pub(crate) fn list(
+    storage: &dyn Storage,
+    usual_capacity: u64,
+    from: u64,
+) -> Result<Vec<Segment>, MealsError> {
     let place = storage.place();
     let names = storage.names().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => MealsError::NotALedger {
@@ -93,6 +107,7 @@ pub(crate) fn list(storage: &dyn Storage, usual_capacity: u64) -> Result<Vec<Seg
         _ => MealsError::io(format!("listing `{place}`"), &error),
     })?;
     let mut firsts: Vec<u64> = names.iter().filter_map(|name| first_of(name)).collect();
+    firsts.retain(|first| *first >= from);
     firsts.sort_unstable();
     let mut segments = Vec::with_capacity(firsts.len());
     for (index, first) in firsts.iter().copied().enumerate() {

@@ -343,7 +343,7 @@ pub(crate) fn segment_for(
     let room = next.map_or(capacity, |next| capacity.min(next - end));
     prepare(storage, end, room)
         .map_err(|error| MealsError::io(format!("making the segment `{name}`"), &error))?;
-    *segments = segments::list(storage, capacity)?;
+    *segments = segments::list(storage, capacity, 0)?;
     segments
         .iter()
         .find(|segment| segment.first == end)

@@ -194,3 +194,26 @@ fn a_file_of_exabytes_is_refused_and_not_read_to_its_end() {
     );
     assert!(edusense_meals::Ledger::on(disk, &common::options(2)).is_err());
 }
+
+#[test]
+fn a_word_that_all_was_pruned_removes_nothing_that_was_not_sealed() {
+    let disk = with_one_meal();
+    let mut raw = vec![0; 64];
+    raw[..4].copy_from_slice(b"EDP\x01");
+    raw[8..16].copy_from_slice(&(1_u64 << 40).to_le_bytes());
+    raw.extend_from_slice(&crc32c::crc32c(&raw).to_le_bytes());
+    put(&disk, "meals.pruned", &[&raw[..], &raw].concat());
+    assert!(!verify(&disk).problems.is_empty());
+    assert!(matches!(open(&disk, 2), Err(MealsError::Damaged { .. })));
+    assert!(disk.bytes(FIRST).is_some());
+    // Lengths that nobody lives to read, and files of every small length.
+    raw[20..24].copy_from_slice(&u32::MAX.to_le_bytes());
+    for length in 0..300 {
+        let bytes = &[&raw[..], &[7; 300]].concat()[..length];
+        for name in ["meals.pruned", "00000000000000000000.seal"] {
+            let disk = with_one_meal();
+            put(&disk, name, bytes);
+            assert!(!verify(&disk).problems.is_empty(), "{name}, {length}");
+        }
+    }
+}

@@ -11,6 +11,7 @@ mod luma;
 mod meals;
 mod outside;
 mod pictures;
+mod pruning;
 mod pyav;
 mod toml;
 
@@ -27,6 +28,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     luma::register(module)?;
     meals::register(module)?;
     pictures::register(module)?;
+    pruning::register(module)?;
     toml::register(module)?;
     Ok(())
 }

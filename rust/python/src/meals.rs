@@ -10,6 +10,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::errors::NativeError;
 use crate::outside::Outside;
+use crate::pruning::seal_dict;
 
 /// A ledger, open for writing or for reading.
 #[pyclass(frozen, name = "Ledger", module = "edusense._native")]
@@ -157,6 +158,14 @@ impl NativeLedger {
         })
     }
 
+    /// Position of the first record that was not pruned.
+    fn first(&self, py: Python<'_>) -> PyResult<u64> {
+        py.outside(|| match &self.open {
+            Open::Writing(ledger) => Ok(ledger.first()),
+            Open::Reading(reader) => reader.first(),
+        })
+    }
+
     /// Segments in use.
     fn segments(&self, py: Python<'_>) -> PyResult<u64> {
         py.outside(|| match &self.open {
@@ -277,6 +286,14 @@ fn report_dict<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyD
     dict.set_item("closed", report.closed)?;
     dict.set_item("holder", report.holder.clone())?;
     dict.set_item("head", PyBytes::new(py, &report.head))?;
+    dict.set_item("first", report.first)?;
+    let seals = PyList::empty(py);
+    for one in &report.seals {
+        let dict = seal_dict(py, &one.seal)?;
+        dict.set_item("pruned", one.pruned)?;
+        seals.append(dict)?;
+    }
+    dict.set_item("seals", seals)?;
     Ok(dict)
 }
 

@@ -55,7 +55,7 @@ from edusense.cli.schemas.fleet import (
     RebootedRow,
     TemplateRow,
 )
-from edusense.cli.schemas.hub import HubCheckRow, HubReady, RecoveredRow, SentRow
+from edusense.cli.schemas.hub import CaseOfHubRow, EvidenceRow, HubCheckRow, HubReady, RecoveredRow, SentRow
 from edusense.cli.schemas.machine import (
     BenchCase,
     BenchChange,
@@ -104,6 +104,8 @@ from edusense.cli.schemas.meals_signed import (
     PortionRow,
     ProofRow,
     ProvenRow,
+    PrunedRow,
+    SealRow,
     StreamRow,
 )
 from edusense.cli.schemas.readers import (
@@ -188,11 +190,16 @@ ROWS: dict[str, tuple[type[Row], ...]] = {
     "meals enter": (VerdictRow, ByHandEvent),
     "meals reverse": (ReversedRow,),
     "meals confirm-clock": (ConfirmedRow,),
+    "meals cases list": (CaseOfHubRow,),
+    "meals cases evidence": (EvidenceRow,),
+    "meals cases close": (CaseOfHubRow,),
     "meals check-hub": (HubCheckRow,),
     "meals picture day": (PictureRow,),
     "meals picture month": (PictureRow,),
     "meals present": (InsideRow,),
     "meals recover": (RecoveredRow,),
+    "meals seal": (SealRow,),
+    "meals prune": (PrunedRow,),
     "meals status": (LedgerRow, TerminalRow),
     "meals verify": (VerifyRow,),
     "meals export": (MealRow,),

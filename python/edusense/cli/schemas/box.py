@@ -154,7 +154,9 @@ class LedgerStatus(Row):
     roster: str | None
     """What is wrong with the roster."""
     records: int
-    """Records."""
+    """Records, also those that were pruned."""
+    pruned: int = 0
+    """How many of them are not here any more."""
     synced: int
     """Records that are surely on the disk."""
     segments: int

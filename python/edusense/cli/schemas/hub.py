@@ -6,7 +6,7 @@ from typing import Literal
 
 from edusense.cli.schemas.base import Row
 
-__all__ = ["HubCheckRow", "HubReady", "RecoveredRow", "SentRow"]
+__all__ = ["CaseOfHubRow", "EvidenceRow", "HubCheckRow", "HubReady", "RecoveredRow", "SentRow"]
 
 
 class HubReady(Row):
@@ -36,6 +36,42 @@ class HubCheckRow(Row):
     """What the hub has to do."""
     found: str | None
     """What it did instead."""
+
+
+class CaseOfHubRow(Row):
+    """Something that does not add up at the hub."""
+
+    case: int
+    """Its number there."""
+    kind: str
+    """rolled-back, fork or served-twice."""
+    school: int
+    """National number of the school."""
+    opened_s: float | None
+    """When it was opened, Unix seconds of the hub's clock."""
+    times: int | None
+    """How often it was met."""
+    message: str | None
+    """What it is about."""
+    decision: str | None
+    """count or leave-out; null while it is open."""
+    by: str | None
+    """Who closed it."""
+    decided_s: float | None
+    """When, Unix seconds of the hub's clock."""
+    why: str | None
+    """Why, in their words."""
+
+
+class EvidenceRow(Row):
+    """A signed batch that a case rests on."""
+
+    file: str
+    """Where it was written."""
+    holds: bool
+    """Whether it is what its signature says."""
+    told: str
+    """Its name; or what is wrong with it."""
 
 
 class RecoveredRow(Row):

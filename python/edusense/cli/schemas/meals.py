@@ -122,7 +122,9 @@ class LedgerRow(Row):
     path: str
     """Its folder."""
     records: int
-    """Records of all kinds."""
+    """Records of all kinds, also those that were pruned."""
+    pruned: int
+    """How many of them are not here any more; they are in no other figure."""
     segments: int
     """Files."""
     meals: int
@@ -188,6 +190,10 @@ class VerifyRow(Row):
     """Who writes to it at this moment."""
     head: str
     """SHA-256 of the last sound record: fixes all before it."""
+    first: int
+    """Number of the first record that is here; those before it were pruned."""
+    seals: list[dict[str, Any]]
+    """Seals of segments: segment, first, records, first_day, last_day, root, head, key, lines, pruned."""
 
 
 class MealRow(Row):

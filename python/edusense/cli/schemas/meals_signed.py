@@ -16,8 +16,54 @@ __all__ = [
     "PortionRow",
     "ProofRow",
     "ProvenRow",
+    "PrunedRow",
+    "SealRow",
     "StreamRow",
 ]
+
+
+class SealRow(Row):
+    """A segment that was sealed now."""
+
+    segment: str
+    """Name of its file."""
+    first: int
+    """Number of its first record, from 0."""
+    records: int
+    """How many."""
+    first_day: str | None
+    """Earliest day of its records."""
+    last_day: str | None
+    """Latest day."""
+    root: str
+    """Merkle root over its records, in hex."""
+    head: str
+    """SHA-256 of its last record, in hex."""
+    key: str
+    """The box's public key, in hex."""
+    lines: list[list[int]]
+    """Which records they are: terminal, epoch, first and last sequence."""
+
+
+class PrunedRow(Row):
+    """A segment, and whether it goes."""
+
+    segment: str
+    """Name of its file."""
+    first: int
+    """Number of its first record, from 0."""
+    records: int
+    """How many."""
+    bytes: int
+    """Of the file."""
+    first_day: str | None
+    """Earliest day of its records."""
+    last_day: str | None
+    """Latest day."""
+    stays: str | None
+    """Why it stays; null where it goes."""
+    outcome: Literal["goes", "stays"]
+    """Which of the two."""
 
 
 class StreamRow(Row):

@@ -263,6 +263,24 @@ def follows_a_change_of_key(rig: HubRig) -> None:
     rig.taken(tape.batch(rig.key, 5), tape, 6)
 
 
+def follows_keys_that_were_changed_more_than_once(rig: HubRig) -> None:
+    """Two changes in one batch, signed with the key before both, and two in two batches: all are the school's then."""
+    tape, keys = rig.tape(), [Ed25519PrivateKey.generate() for _ in range(4)]
+    for key in keys[:2]:
+        low, high = key_halves(key)
+        tape.write(KEY_CHANGE, pupil=low, card=high)
+    rig.refused(tape.batch(keys[0]), 403, "other-key")
+    rig.taken(tape.batch(rig.key), tape, 3)
+    signer = keys[1]
+    for key in keys[2:]:
+        low, high = key_halves(key)
+        _, first = tape.write(KEY_CHANGE, pupil=low, card=high)
+        rig.taken(tape.batch(signer, first), tape, first)
+        signer = key
+    _, first = tape.meal(rig.pupil())
+    rig.taken(tape.batch(signer, first), tape, first + 1)
+
+
 def refuses_what_is_cut(rig: HubRig) -> None:
     """A batch that ends early, wherever: 422 `damaged`, and nothing of it is there."""
     tape = _eaten(rig)
@@ -427,6 +445,59 @@ def decides_a_branch(rig: HubRig) -> None:
     expect([meal["paid"] for meal in rig.meals(both)] == [True, False], "a child's meal is paid twice, or not at all")
 
 
+def closes_a_case_once(rig: HubRig) -> None:
+    """The same decision again is answered as before; another one is refused with 409 `decided`."""
+    tape = _eaten(rig, 1)
+    image = tape.copy()
+    tape.meal(rig.pupil())
+    rig.taken(tape.batch(rig.key), tape, 5)
+    branch = image.reopened()
+    branch.meal(held := rig.pupil())
+    rig.taken(branch.batch(rig.key), branch, 3)
+    (case,) = rig.cases("rolled-back", tape.terminal) or [{"case": 0}]
+    path = f"/cases/{case['case']}"
+    for _ in range(2):
+        answer = rig.ask("POST", path, b'{"decision": "leave-out", "by": "check-hub", "why": "a check"}')
+        expect(answer.status == 200 and answer.told.get("why") == "a check", f"it answered {answer}")
+    answer = rig.ask("POST", path, b'{"decision": "count", "by": "check-hub"}')
+    expect((answer.status, answer.told.get("error")) == (409, "decided"), f"decided again, it answered {answer}")
+    expect([meal["paid"] for meal in rig.meals(held)] == [False], "a meal that was left out is paid")
+
+
+def _forked(rig: HubRig) -> tuple[Tape, Tape, dict[str, object]]:
+    """Two tapes that are the same up to record 3; the hub has 7 records of the first one, and the case."""
+    tape = _eaten(rig, 1)
+    other = tape.copy()
+    for one in (tape, tape, other, other, other):
+        one.meal(rig.pupil())
+    rig.taken(tape.batch(rig.key), tape, 7)
+    told = rig.refused(other.batch(rig.key, 3), 409, "fork")
+    return tape, other, told["case"]
+
+
+def lets_a_fork_give_way(rig: HubRig) -> None:
+    """A fork that is closed with `count`: what was there gives way from that record on; the other branch is taken."""
+    tape, other, case = _forked(rig)
+    answer = rig.ask("POST", f"/cases/{case['case']}", b'{"decision": "count", "by": "check-hub"}')
+    expect(answer.status == 200, f"it answered {answer}")
+    rig.taken(other.batch(rig.key), other, 9, new=6)
+    told = rig.refused(tape.batch(rig.key), 409, "fork")
+    expect(told["case"]["case"] != case["case"], "what gave way comes back, and it is no case of its own")
+
+
+def leaves_a_fork_out(rig: HubRig) -> None:
+    """A fork that is closed with `leave-out`: the refusal says so; an epoch that follows the other branch is taken."""
+    tape, other, case = _forked(rig)
+    answer = rig.ask("POST", f"/cases/{case['case']}", b'{"decision": "leave-out", "by": "check-hub"}')
+    expect(answer.status == 200, f"it answered {answer}")
+    told = rig.refused(other.batch(rig.key, 3), 409, "fork")
+    expect(told["case"].get("decision") == "leave-out", "the refusal does not say how the case was closed")
+    rig.taken(tape.batch(rig.key), tape, 7, new=0)
+    later = other.reopened()
+    later.meal(rig.pupil())
+    expect(rig.taken(later.batch(rig.key), later, 3)["standing"] is True, "what follows it does not stand")
+
+
 CHECKS: Final[tuple[Callable[[HubRig], None], ...]] = (
     says_who_it_is,
     takes_a_batch_and_signs_for_it,
@@ -447,6 +518,7 @@ CHECKS: Final[tuple[Callable[[HubRig], None], ...]] = (
     refuses_other_keys,
     refuses_another_school,
     follows_a_change_of_key,
+    follows_keys_that_were_changed_more_than_once,
     refuses_what_is_cut,
     refuses_what_was_altered,
     refuses_what_does_not_add_up,
@@ -456,5 +528,8 @@ CHECKS: Final[tuple[Callable[[HubRig], None], ...]] = (
     forgets_a_body_that_broke_off,
     tells_what_it_holds,
     decides_a_branch,
+    closes_a_case_once,
+    lets_a_fork_give_way,
+    leaves_a_fork_out,
 )
 """Every check, in an order in which a hub that is being written passes more and more of them."""

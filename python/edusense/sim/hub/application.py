@@ -41,6 +41,7 @@ class HubApplication:
     Args:
         intake: what takes batches.
         token: what others than this machine have to know; None on loopback.
+        operator: what those have to know who enrol schools and close cases; None: the same token.
         faulty: whether a fault is on now.
         drop: breaks every connection.
     """
@@ -50,6 +51,7 @@ class HubApplication:
         intake: Intake,
         *,
         token: str | None = None,
+        operator: str | None = None,
         faulty: Callable[[str], bool] = lambda _: False,
         drop: Callable[[], None] = lambda: None,
     ) -> None:
@@ -76,6 +78,7 @@ class HubApplication:
                 ],
             ),
             token=token,
+            operator=operator,
         )
 
     # For boxes.
@@ -239,10 +242,12 @@ class HubApplication:
         try:
             told = json.loads(body)
             decision, by = str(told["decision"]), str(told["by"]).strip()
+            why = str(told.get("why") or "").strip()
         except (ValueError, KeyError, TypeError, RecursionError):
             return _refusal(400, "malformed", "a decision needs `decision` and `by`")
         try:
-            return JSONResponse(await asyncio.to_thread(self._intake.decide, request.path_params["case"], decision, by))
+            case = request.path_params["case"]
+            return JSONResponse(await asyncio.to_thread(self._intake.decide, case, decision, by, why))
         except Refused as refused:
             return _refusal(refused.status, refused.code, str(refused))
 

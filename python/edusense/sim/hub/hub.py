@@ -47,6 +47,7 @@ class VirtualHub:
         certificate: a file with the certificate chain, PEM.
         private_key: its private key, PEM.
         token: what boxes have to know.
+        operator: what those have to know who enrol schools and close cases; None: the same token.
         trust_first: whether a school that nobody enrolled is known by the first key that it signs with.
         faults: what it does wrong: `TimedFault` objects or texts.
         clock: Unix seconds.
@@ -65,6 +66,7 @@ class VirtualHub:
         certificate: Path | None = None,
         private_key: Path | None = None,
         token: str | None = None,
+        operator: str | None = None,
         trust_first: bool = True,
         faults: Iterable[TimedFault | str] = (),
         clock: Callable[[], float] = time.time,
@@ -76,7 +78,7 @@ class VirtualHub:
                 f"`{host}` is not this machine alone: a hub is open to others only with TLS and a token",
                 hint="--certificate FILE --key FILE --token-from file:PATH; or --host 127.0.0.1",
             )
-        self.host, self.port, self.token = host, port, token
+        self.host, self.port, self.token, self.operator = host, port, token, operator
         self.faults = [fault if isinstance(fault, TimedFault) else parse_hub_fault(fault) for fault in faults]
         self._certificate, self._private_key = certificate, private_key
         self._given, self._trust_first, self._clock = folder, trust_first, clock
@@ -95,7 +97,11 @@ class VirtualHub:
             self.intake = Intake(self.store, hub_key(self.folder), trust_first=self._trust_first)
             self._own_key = self.intake.key
             self.application = HubApplication(
-                self.intake, token=self.token, faulty=self.is_faulty, drop=self.break_connections
+                self.intake,
+                token=self.token,
+                operator=self.operator,
+                faulty=self.is_faulty,
+                drop=self.break_connections,
             )
             self._server = WebServer(
                 self.application.web, name="hub", certificate=self._certificate, key=self._private_key

@@ -13,6 +13,7 @@ range       begins after what is acknowledged      taken
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -147,27 +148,40 @@ class Intake:
             found.append({"first": start, "last": stop, **told, "head": totals.head.hex()})
         return found
 
-    def decide(self, number: int, decision: str, by: str) -> dict[str, Any]:
-        """Writes down what somebody decided about a case.
+    def decide(self, number: int, decision: str, by: str, why: str = "") -> dict[str, Any]:
+        """Writes down what somebody decided about a case, and does it. A decision is made once.
+
+        Of a branch, `count` pays its meals. Of a fork, `count` lets what is here give way: its batches stay as
+        evidence, and the box sends its own again. `leave-out` leaves either what it is: evidence.
 
         Args:
             number: of the case.
             decision: one of `DECISIONS`.
             by: who.
+            why: more words.
 
         Returns:
             The case.
 
         Raises:
-            Refused: no such case or decision, or nobody decided it.
+            Refused: no such case or decision, nobody decided it, or somebody decided otherwise before.
         """
         case = self.store.case(number)
         if case is None:
             raise Refused(404, "unknown", f"there is no case {number}")
-        if decision not in DECISIONS or not 0 < len(by) <= 100:
+        if decision not in DECISIONS or not 0 < len(by) <= 100 or len(why) > 1000:
             raise Refused(422, "damaged", f"`decision` is one of {', '.join(DECISIONS)}; `by` is a name")
+        if case["kind"] == "served-twice" and decision == "count":
+            raise Refused(422, "damaged", "a child's second meal is never paid; `leave-out` closes the case")
+        if case["decision"] is not None and (case["decision"], case["by"]) != (decision, by):
+            told = f"case {number} was closed by {case['by']}: {case['decision']}"
+            raise Refused(409, "decided", told, case=case)
+        if case["decision"] is not None:
+            return case
         with self.store.transaction():
-            self.store.decide(number, decision, by)
+            self.store.decide(number, decision, by, why)
+            if case["kind"] == "fork" and decision == "count":
+                self._give_way(case)
             if case["kind"] == "rolled-back" and decision == "count":
                 for line in self._branch(case):
                     self.store.count(line)
@@ -176,6 +190,28 @@ class Intake:
         found = self.store.case(number)
         assert found is not None
         return found
+
+    def _give_way(self, case: dict[str, Any]) -> None:
+        """What is here of a line goes out of what counts, from a record on: another branch takes its place."""
+        key = RecordKey.parse(case["record"])
+        line = self.store.line(case["school"], key.terminal, key.epoch)
+        if line is None or line.acknowledged < key.sequence:
+            return  # a hub that was put back has nothing there that could give way
+        self.store.keep_evidence(case["case"], self.store.batches(line, key.sequence, line.acknowledged))
+        left = np.frombuffer(self.store.records(line, 1, key.sequence - 1), DTYPE)
+        totals = Totals.of(left) if len(left) else Totals(0, 0, 0, bytes(32))
+        self.store.cut(line, key.sequence, totals)
+
+    def _left_out(self, line: Line) -> int | None:
+        """From which record on somebody has left out what a box says of a line; None where nobody has."""
+        found = [
+            RecordKey.parse(case["record"])
+            for case in self.store.cases(line.school)
+            if case["kind"] == "fork" and case["decision"] == "leave-out"
+        ]
+        return min(
+            (key.sequence for key in found if (key.terminal, key.epoch) == (line.terminal, line.epoch)), default=None
+        )
 
     def _branch(self, case: dict[str, Any]) -> list[Line]:
         """The epochs of a branch, from the one that a case is about."""
@@ -233,14 +269,16 @@ class Intake:
         before = self.store.lines(batch.school, batch.terminal)
         of_before = {line.epoch: line for line in before}
         parent = of_before.get(follows)
-        if sequence and (parent is None or sequence > parent.acknowledged):
+        # It goes on from a branch that was left out: that is a gap, or going back, no more.
+        beside = parent is not None and (left := self._left_out(parent)) is not None and left <= sequence
+        if not beside and sequence and (parent is None or sequence > parent.acknowledged):
             have = 0 if parent is None else parent.acknowledged
             told = f"this epoch follows {batch.terminal}/{follows:08x}/{sequence}; records from {have + 1} come first"
             more = {"epoch": f"{follows:08x}", "sequence": have}
             raise Refused(409, "gap", told, **more)
         # What counts is one row without a branch: it goes on from its last record, or it is not gone on from.
         rivals = [line for line in before if (line.follows_epoch, line.follows_sequence) == (follows, sequence)]
-        behind = parent is not None and sequence < parent.acknowledged
+        behind = parent is not None and not beside and sequence < parent.acknowledged
         standing = (
             not rivals and not behind and (parent is None or parent.standing) and (parent is not None or not before)
         )
@@ -299,7 +337,9 @@ class Intake:
             "message": f"record {key} is here already, and says something else",
         }
         evidence = [*self.store.batches(line, sequence, sequence), body]
-        raise _Fork(line, f"fork {line.school} {key}", told, evidence)
+        # Another content is another case: what was decided of one says nothing of the other.
+        digest = hashlib.sha256(batch.records[index : index + 1].tobytes()).hexdigest()[:16]
+        raise _Fork(line, f"fork {line.school} {key} {digest}", told, evidence)
 
     def _keep(self, line: Line, batch: Batch, body: bytes, new: NDArray[Any], cases: list[dict[str, Any]]) -> None:
         first = int(new["sequence"][0])

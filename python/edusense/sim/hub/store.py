@@ -7,6 +7,7 @@ changed or deleted; what is paid is worked out from the facts each time that it 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import sqlite3
@@ -20,7 +21,7 @@ from edusense.meals.record import RecordKey
 from edusense.sim.hub.incoming import Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -366,19 +367,13 @@ class HubStore:
             body: what people have to know.
             evidence: signed batches.
         """
-        import hashlib
-
         with self.lock:
             self._connection.execute(
                 "INSERT INTO cases (kind, school, topic, opened_s, times, body) VALUES (?, ?, ?, ?, 1, ?) "
                 "ON CONFLICT (topic) DO UPDATE SET times = times + 1",
                 (kind, school, topic, self.clock(), json.dumps(body)),
             )
-            for piece in evidence:
-                self._connection.execute(
-                    "INSERT OR IGNORE INTO evidence (topic, digest, body) VALUES (?, ?, ?)",
-                    (topic, hashlib.sha256(piece).digest(), piece),
-                )
+            self._keep(topic, evidence)
             (row,) = self.rows("SELECT * FROM cases WHERE topic = ?", topic)
         return self._case(row)
 
@@ -400,12 +395,54 @@ class HubStore:
             return bytes(row["body"])
         return None
 
-    def decide(self, number: int, decision: str, by: str) -> None:
+    def decide(self, number: int, decision: str, by: str, why: str) -> None:
         """Writes down what somebody decided about a case."""
         with self.lock:
             self._connection.execute(
-                "UPDATE cases SET decision = ?, decided_by = ?, decided_s = ? WHERE id = ?",
-                (decision, by, self.clock(), number),
+                "UPDATE cases SET decision = ?, decided_by = ?, decided_s = ?, body = json_set(body, '$.why', ?) "
+                "WHERE id = ?",
+                (decision, by, self.clock(), why or None, number),
+            )
+
+    def keep_evidence(self, case: int, pieces: Iterable[bytes]) -> None:
+        """Keeps more signed batches that a case rests on."""
+        for row in self.rows("SELECT topic FROM cases WHERE id = ?", case):
+            self._keep(row["topic"], pieces)
+
+    def _keep(self, topic: str, pieces: Iterable[bytes]) -> None:
+        with self.lock:
+            for piece in pieces:
+                self._connection.execute(
+                    "INSERT OR IGNORE INTO evidence (topic, digest, body) VALUES (?, ?, ?)",
+                    (topic, hashlib.sha256(piece).digest(), piece),
+                )
+
+    def cut(self, line: Line, first: int, left: Totals) -> None:
+        """Takes a line's records from one on out of what counts; the batches that brought them have to be kept before.
+
+        Args:
+            line: as it was.
+            first: sequence of the first record that goes.
+            left: totals of those before it.
+        """
+        with self.lock:
+            run = self._connection.execute
+            run("DELETE FROM meals WHERE line = ? AND sequence >= ?", (line.id, first))
+            run("DELETE FROM batches WHERE line = ? AND first >= ?", (line.id, first))
+            run(
+                "UPDATE batches SET last = ?, records = substr(records, 1, (? - first) * 128) "
+                "WHERE line = ? AND last >= ?",
+                (first - 1, first, line.id, first),
+            )
+            # What its reversals took back is there again.
+            for row in run(
+                "SELECT id, reversed_by FROM meals WHERE reversed_by LIKE ?", (f"{line.name}/%",)
+            ).fetchall():
+                if RecordKey.parse(row["reversed_by"]).sequence >= first:
+                    run("UPDATE meals SET reversed_by = NULL WHERE id = ? AND school = ?", (row["id"], line.school))
+            run(
+                "UPDATE lines SET acknowledged = ?, meals = ?, reversals = ?, sum_tiyn = ?, head = ? WHERE id = ?",
+                (first - 1, left.meals, left.reversals, left.sum_tiyn, left.head, line.id),
             )
 
     def count(self, line: Line) -> None:
@@ -423,6 +460,7 @@ class HubStore:
             "times": row["times"],
             "decision": row["decision"],
             "by": row["decided_by"],
+            "decided_s": row["decided_s"],
             **json.loads(row["body"]),
             "evidence": [piece["id"] for piece in pieces],
         }

@@ -44,6 +44,9 @@ impl Ledger {
                     shown,
                 };
             }
+            (Kind::Meal, None) if self.pruned_day > 0 && record.day <= self.pruned_day => {
+                return refused(Status::DayPruned);
+            }
             (Kind::Meal, None) => record.reference = Reference::default(),
             (_, Some(held))
                 if held.position < state.base.position && self.is_of(state, held, &record) => {}

@@ -33,12 +33,24 @@ demo: .venv/.installed ## A whole virtual school for a minute, and a page of wha
 .PHONY: test
 test: .venv/.installed ## Everything that must pass: Rust, Python, examples
 	@tools/step "Rust tests" cargo test --release --locked --quiet
+	@$(MAKE) --no-print-directory interleavings
 	$(BIN)/pytest -n 4 --dist loadfile $(TESTS)
 	$(BIN)/pytest --doctest-modules python drivers
 
 .PHONY: test-long
 test-long: .venv/.installed ## Millions of mutated frames, and every fault of every virtual device: some minutes
 	$(BIN)/pytest -m long --timeout=1500 -n 2 --dist worksteal $(TESTS)
+
+.PHONY: interleavings
+interleavings: ## The ledger's group commit in tens of thousands of orders of its threads (shuttle)
+	@tools/step "orders of threads" cargo test --release --locked --quiet -p edusense-meals --features shuttle --test interleavings
+
+.PHONY: miri
+miri: ## The small tests of the pure crates under Miri, which knows what no compiler checks (needs nightly with miri; minutes)
+	@rustup component list --toolchain nightly 2>/dev/null | grep -q '^miri.*(installed)' || { echo "Miri is not installed: rustup toolchain install nightly --component miri,rust-src" >&2; exit 1; }
+	MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=4 cargo +nightly miri test --target-dir target/miri $(MIRI)
+
+MIRI ?= -p edusense-meals -p edusense-motion -p edusense-bitstream -p edusense-decode --lib
 
 N ?= 100000
 SEED ?= $(shell date +%s)

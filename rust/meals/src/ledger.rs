@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use crate::error::MealsError;
 use crate::index::{Holding, Index, Key};
@@ -20,6 +20,7 @@ use crate::scan::{Scan, Torn};
 use crate::seal;
 use crate::segments::{self, Segment, is_unfinished};
 use crate::storage::{Folder, LockRefused, Storage};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::writer::{Writer, clear_from, renew, segment_for};
 use crate::{SEGMENT_RECORDS, record};
 use commit::Ticket;

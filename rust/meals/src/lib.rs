@@ -27,6 +27,7 @@ mod scan;
 pub mod seal;
 mod segments;
 mod storage;
+mod sync;
 mod writer;
 
 pub use error::MealsError;

@@ -15,6 +15,12 @@ pub enum Bug {
     IndexNotRebuilt,
     /// Takes whatever is unsound for a torn write, and cuts it off.
     DamageCutOff,
+    /// A write answers also for what queued up while it was under way.
+    AnswersForTheNextWrite,
+    /// Who leads wakes nobody when it is done.
+    WakesNobody,
+    /// A write that failed is taken back only where it was written, not in what queued up behind it.
+    NextWriteGoesOn,
 }
 
 #[cfg(feature = "sabotage")]

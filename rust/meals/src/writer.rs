@@ -1,7 +1,7 @@
 //! The leader's half of the ledger: puts queued records into segments and waits for the disk.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::error::MealsError;
@@ -10,6 +10,7 @@ use crate::record::RECORD_BYTES;
 use crate::sabotage::{Bug, is};
 use crate::segments::{self, Segment, fill_with_zeros, name_of, prepare};
 use crate::storage::{Blob, NotDurable, Storage};
+use crate::sync::Mutex;
 
 /// Why a write did not come to its end.
 pub(crate) struct WriteFailed {

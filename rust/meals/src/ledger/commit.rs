@@ -1,10 +1,12 @@
 //! Group commit: whoever needs the disk and finds nobody writing leads, takes the whole queue, and answers for all of it.
 
-use std::sync::{Arc, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use super::{Ledger, State, Tail, Undo};
 use crate::error::MealsError;
 use crate::record::{RECORD_BYTES, Record, chain};
+use crate::sabotage::{Bug, is};
+use crate::sync::MutexGuard;
 use crate::writer::WriteFailed;
 
 /// What the waiting threads of one write learn: the error, and below which position it does not concern them.
@@ -88,6 +90,9 @@ impl Ledger {
                     }
                     if sync {
                         let _ = ticket.set(Ok(()));
+                        if is(Bug::AnswersForTheNextWrite) {
+                            let _ = std::mem::take(&mut state.queued).set(Ok(()));
+                        }
                     } else {
                         // Who queued up meanwhile holds this ticket too, and waits for the next write.
                         state.queued = ticket;
@@ -95,7 +100,9 @@ impl Ledger {
                 }
                 Err(failed) => self.take_back(&mut state, &ticket, &bytes, from, failed),
             }
-            self.turn.notify_all();
+            if !is(Bug::WakesNobody) {
+                self.turn.notify_all();
+            }
             if state.queue.is_empty() || state.waiting > usize::from(sync) || state.broken.is_some()
             {
                 return state;
@@ -154,7 +161,12 @@ impl Ledger {
         }
         let queued = std::mem::take(&mut state.queued);
         let _ = ticket.set(Err((failed.error.clone(), keep)));
-        let _ = queued.set(Err((failed.error, keep)));
+        let answer = if is(Bug::NextWriteGoesOn) {
+            Ok(())
+        } else {
+            Err((failed.error, keep))
+        };
+        let _ = queued.set(answer);
     }
 }
 

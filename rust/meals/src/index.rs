@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use crate::hashing::Mixing;
 use crate::record::SLOT_BYTES;
 
 /// Child, day and slot; the slot by its number in [`Index::slots`], which keeps an entry at 24 bytes.
@@ -40,16 +41,26 @@ impl Holding {
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     slots: HashMap<[u8; SLOT_BYTES], u32>,
-    meals: HashMap<Key, u64>,
+    /// The slot that was asked for last: nearly all meals in a row have one and the same.
+    last: Option<([u8; SLOT_BYTES], u32)>,
+    meals: HashMap<Key, u64, Mixing>,
 }
 
 impl Index {
     pub(crate) fn key(&mut self, pupil: u64, day: u32, slot: [u8; SLOT_BYTES]) -> Key {
-        let next = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        let number = match self.last {
+            Some((last, number)) if last == slot => number,
+            _ => {
+                let next = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+                let number = *self.slots.entry(slot).or_insert(next);
+                self.last = Some((slot, number));
+                number
+            }
+        };
         Key {
             pupil,
             day,
-            slot: *self.slots.entry(slot).or_insert(next),
+            slot: number,
         }
     }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use crate::error::MealsError;
+use crate::hashing::Mixing;
 use crate::index::{Holding, Index, Key};
 use crate::mark::{self, Marker, Phase};
 use crate::pruned::{self, PRUNED_NAME};
@@ -103,7 +104,7 @@ enum Undo {
 
 struct State {
     index: Index,
-    streams: HashMap<u32, Reference>,
+    streams: HashMap<u32, Reference, Mixing>,
     tail: Tail,
     /// The end of what the disk has confirmed; a failed write goes back to it.
     base: Tail,
@@ -267,7 +268,7 @@ impl Ledger {
         let ledger = Self {
             state: Mutex::new(State {
                 index,
-                streams: scan.streams,
+                streams: scan.streams.into_iter().collect(),
                 tail,
                 base: tail,
                 written: tail,

@@ -9,6 +9,7 @@ pub mod batch;
 mod direct;
 pub mod disk;
 mod error;
+mod hashing;
 mod index;
 pub mod key;
 mod ledger;

@@ -218,6 +218,21 @@ CASES: Final[tuple[Case, ...]] = (
         run={"cameras": 40, "seconds": 10.0, "runs": 2},
     ),
     Case(
+        id="cameras-held",
+        what="cameras like these that this machine watches before anything is left out, and what each takes",
+        work="edusense.bench.held:measure",
+        figures=(
+            Kind("held", "cameras held before anything is left out", "cameras", "more", steady=False),
+            Kind("cpu", "CPU of a camera that is held", "ms CPU per camera-second", steady=False),
+            Kind("memory", "memory of a camera that is held", "MB per camera", steady=False),
+        ),
+        rounds=1,
+        seconds=150.0,
+        run={"most": 40, "seconds": 6.0},
+        once=True,
+        deadline_s=3600.0,
+    ),
+    Case(
         id="virtual-cameras",
         what="serving virtual cameras at 1080p25, which must not disturb what is measured with them",
         work="edusense.bench.sim_load:measure",

@@ -9,7 +9,8 @@ import click
 from edusense.cli.bench_compare import compare
 from edusense.cli.bench_plan import case, cases, profiles, run, show
 from edusense.cli.bench_power_cut import power_cut
-from edusense.cli.bench_sheet import camera, disk, reader
+from edusense.cli.bench_sheet import box, camera, disk, reader
+from edusense.cli.bench_soak import soak
 from edusense.cli.output import json_option, rows, talk
 from edusense.nearest import nearest
 
@@ -50,7 +51,7 @@ def command() -> None:
     """
 
 
-for _one in (run, compare, show, profiles, cases, case, disk, camera, reader, power_cut):
+for _one in (run, compare, show, profiles, cases, case, box, disk, camera, reader, power_cut, soak):
     command.add_command(_one)
 
 

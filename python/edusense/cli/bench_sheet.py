@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edusense.bench.plan_models import Device
     from edusense.bench.report_models import CaseResult
 
-__all__ = ["camera", "disk", "reader"]
+__all__ = ["box", "camera", "disk", "reader"]
 
 _STATES: Final = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "fail": ("fail", "red"), None: ("", "white")}
 
@@ -109,26 +109,56 @@ def reader(address: str, cards: int, seconds: float, out: str | None, as_json: b
     return _sheet("reader", named, out, as_json, cards=cards, seconds=seconds)
 
 
+@click.command()
+@click.option("--most", default=256, show_default=True, type=click.IntRange(1, 1000), help="Try no more cameras.")
+@click.option(
+    "--seconds", default=10.0, show_default=True, type=click.FloatRange(1.0, 3600), help="How long each number of them."
+)
+@click.option("--width", default=1280, show_default=True, type=click.IntRange(320, 3840), help="Of their pictures.")
+@click.option("--kbit", default=0, type=click.IntRange(min=0), help="Most that each sends.  [default: by its size]")
+@click.option(
+    "--look-cores", default=0.5, show_default=True, type=click.FloatRange(0.0, 64.0), help="As of the engine."
+)
+@_out_option
+@json_option
+def box(most: int, seconds: float, width: int, kbit: int, look_cores: float, out: str | None, as_json: bool) -> int:
+    """Find how many cameras like these this machine holds.
+
+    More and more virtual cameras are watched, until a packet is lost, a picture does not come, or one in which
+    something moves is given up. They are served by this machine too; what that takes is told apart. With --out the
+    curves are drawn: CPU, memory, and what was not looked at, by number of cameras.
+
+    \b
+    Examples:
+      edusense bench box
+      edusense bench box --most 400 --width 704 --kbit 1000 --out box
+    """
+    return _sheet(
+        "cameras-held", None, out, as_json, most=most, seconds=seconds, width=width, kbit=kbit, look_cores=look_cores
+    )
+
+
 def _sheet(
-    case: str, device: Device, out: str | None, as_json: bool, *, rounds: int | None = None, **options: Any
+    case: str, device: Device | None, out: str | None, as_json: bool, *, rounds: int | None = None, **options: Any
 ) -> int:
-    """Measures one case on one device, and prints its facts and figures."""
+    """Measures one case on one device, or on none, and prints its facts and figures."""
     from edusense.bench.folder import Folder
     from edusense.bench.plan import loads
     from edusense.cli.bench_plan import _measure
 
+    whose = "this machine" if device is None else device.address
     lines = [
-        f"title = {json.dumps(f'Data sheet of {device.address}', ensure_ascii=False)}",
+        f"title = {json.dumps(f'Data sheet of {whose}', ensure_ascii=False)}",
         "[[cases]]",
         f'id = "{case}"',
     ]
     lines += ["[cases.options]", *(f"{name} = {json.dumps(value)}" for name, value in options.items())]
-    plan = loads("\n".join(lines), devices=[device], rounds=rounds)
+    plan = loads("\n".join(lines), devices=[] if device is None else [device], rounds=rounds)
     with contextlib.ExitStack() as stack:
         where = out or stack.enter_context(tempfile.TemporaryDirectory(prefix="edusense-bench-"))
         folder = stack.enter_context(Folder.open(Path(where), restart=True))
         report, ended = _measure(plan, folder, 0.0)
-        (found,) = (one for one in report.cases if one.device == device.id)
+        (found,) = (one for one in report.cases if device is None or one.device == device.id)
         if found.state in {"not measured", "failed"}:
             raise BenchNotMeasuredError(found.reason or "it was not measured", hint=found.hint)
         if ended is not None:

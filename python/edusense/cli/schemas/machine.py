@@ -17,6 +17,7 @@ __all__ = [
     "BenchRehearsal",
     "BenchReport",
     "BenchSheetFigure",
+    "BenchSlope",
     "DemoAccount",
     "DoctorFinding",
     "FigureRow",
@@ -234,6 +235,27 @@ class BenchChange(Row):
     """What is to be thought of it."""
     why: str | None
     """Why it was not compared, or what to bear in mind."""
+
+
+class BenchSlope(Row):
+    """How something of a box grows."""
+
+    kind: Literal["slope"]
+    id: Literal["memory_mb", "descriptors", "threads", "status_ms"]
+    what: str
+    """In words."""
+    unit: str
+    """Of what grows."""
+    per_hour: float | None
+    """Median of the slopes of all pairs of samples; none where there were too few."""
+    low: float | None
+    """Lower end of its 95 % interval."""
+    high: float | None
+    """Upper end."""
+    leak: bool
+    """It grows for certain, and by too much for a month."""
+    words: str
+    """The same in a sentence."""
 
 
 class BenchFact(Row):

@@ -19,6 +19,7 @@ from edusense.alerts.rules import ForbiddenZone, Rule, Sighting, severity_of
 from edusense.box.evidence import EvidenceMaker
 from edusense.box.parts import Part
 from edusense.errors import AlertStorageError, EdusenseError, FindingLimitedError
+from edusense.site.hours import no_calendar
 
 if TYPE_CHECKING:
     import threading
@@ -46,14 +47,23 @@ class AlertsPart(Part):
         site: the site file.
         log: the event log.
         clip_of: the clip of an event, wherever it is.
+        closed: whether the school is closed on a day, for the hours of zones.
 
     Raises:
         AlertStorageError: the database of cases cannot be opened.
         PermissionDeniedError: this user may not write it.
     """
 
-    def __init__(self, site: Site, log: EventLog, clip_of: Callable[[str], bytes]) -> None:
+    def __init__(
+        self,
+        site: Site,
+        log: EventLog,
+        clip_of: Callable[[str], bytes],
+        *,
+        closed: Callable[[datetime.date], bool] = no_calendar,
+    ) -> None:
         super().__init__("alerts", log)
+        self._closed = closed
         self._site = site
         self.engine: Engine | None = None
         self.desk = Desk(Database(site.data_folder() / "alerts"), site, told=self._told)
@@ -196,7 +206,7 @@ class AlertsPart(Part):
         rules: dict[str, list[Rule]] = {}
         for zone in site.zones:
             if zone.kind == "forbidden" or (zone.kind == "watch" and zone.alert):
-                rules.setdefault(zone.camera, []).append(ForbiddenZone(zone))
+                rules.setdefault(zone.camera, []).append(ForbiddenZone(zone, closed=self._closed))
         self._rules = rules
 
     def _look(self, row: dict[str, Any]) -> None:

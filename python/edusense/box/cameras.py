@@ -15,6 +15,7 @@ from edusense.box.gates import GateStore
 from edusense.box.parts import Part
 from edusense.box.resolver import Resolved, Resolver
 from edusense.errors import BoxUnknownError, EdusenseError
+from edusense.site.hours import no_calendar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +79,7 @@ class CamerasPart(Part):
         clips: takes the events that are over.
         alerts: is shown what moves.
         clock: Unix seconds, by which zones with hours apply.
+        closed: whether the school is closed on a day, likewise.
     """
 
     def __init__(
@@ -88,8 +90,10 @@ class CamerasPart(Part):
         alerts: AlertsPart | None = None,
         *,
         clock: Callable[[], float] = time.time,
+        closed: Callable[[datetime.date], bool] = no_calendar,
     ) -> None:
         super().__init__("cameras", log)
+        self._closed = closed
         self._clock = clock
         self._zones_due = 0.0
         self._site = site
@@ -307,7 +311,7 @@ class CamerasPart(Part):
         return tuple(
             zone
             for zone in self._site.zones
-            if zone.camera == camera and Schedule(parse_hours(zone.hours)).holds(local)
+            if zone.camera == camera and Schedule(parse_hours(zone.hours), closed=self._closed).holds(local)
         )
 
     def _apply_zones(self, engine: Engine) -> None:

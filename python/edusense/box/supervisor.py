@@ -28,6 +28,7 @@ from edusense.box.notify import Notifier
 from edusense.box.parts import Part
 from edusense.box.place import SOCKET_NAME, BoxLock
 from edusense.box.process import figures
+from edusense.box.school_days import SchoolDays
 from edusense.box.screens import Screens
 from edusense.box.sealing import SealPart
 from edusense.box.server import SocketServer
@@ -89,12 +90,13 @@ class Supervisor:
         self._store = ClipStore(self.site.recording_folder(), self.site.recording.budget_gb * 10**9)
         self._clips = ClipsPart(self._store, self.log)
         try:
-            self._alerts = AlertsPart(self.site, self.log, self.clip)
+            days = SchoolDays(lambda: self.site)
+            self._alerts = AlertsPart(self.site, self.log, self.clip, closed=days.closed)
         except BaseException:
             self.log.close()
             self._lock.close()
             raise
-        self._cameras = CamerasPart(self.site, self.log, self._clips, self._alerts)
+        self._cameras = CamerasPart(self.site, self.log, self._clips, self._alerts, closed=days.closed)
         self._canteen = Canteen(self.site)
         self._screens = Screens()
         self._terminals = {entry.id: self._terminal(entry) for entry in self.site.terminals}

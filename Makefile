@@ -53,11 +53,11 @@ miri: ## The small tests of the pure crates under Miri, which knows what no comp
 MIRI ?= -p edusense-meals -p edusense-motion -p edusense-bitstream -p edusense-decode --lib
 
 N ?= 100000
-RUNS ?= 7700
+RUNS ?= 11000
 KILLS ?= 1000
 SEED ?= $(shell date +%s)
 .PHONY: faults
-faults: .venv/.installed ## Faults of a simulated disk below the real ledger, N=100000 runs, SEED=…, RUN=… repeats one; then RUNS=7700 on a bad line to the hub and KILLS=1000 of kill -9
+faults: .venv/.installed ## Faults of a simulated disk below the real ledger, N=100000 runs, SEED=…, RUN=… repeats one; then RUNS=11000 on a bad line to the hub and KILLS=1000 of kill -9
 	cargo run --release --locked --quiet -p edusense-meals --example faults -- $(N) $(SEED) $(RUN)
 	$(if $(RUN),,$(BIN)/python tests/faults/network_storm.py --runs $(RUNS) --seed $(SEED))
 	$(if $(RUN),,$(BIN)/python tests/faults/kill_storm.py --kills $(KILLS) --seed $(SEED))

@@ -71,6 +71,31 @@ def test_a_new_rule_installs_and_passes_its_tests(tmp_path: Path) -> None:
     assert "5 passed" in tested.stdout
 
 
+def test_a_new_destination_installs_and_keeps_the_contract(tmp_path: Path) -> None:
+    project, site = tmp_path / "project", tmp_path / "site"
+    ended = CliRunner().invoke(edusense, ["new", "destination", "duty-room", "--out", str(project), "--json"])
+    assert ended.exit_code == 0, ended.output
+    assert {Path(json.loads(line)["file"]).name for line in ended.stdout.splitlines()} == {
+        "README.md",
+        "pyproject.toml",
+        "duty_room_destination.py",
+        "test_duty_room_destination.py",
+    }
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--target", str(site), "."], cwd=project, check=True, timeout=80, capture_output=True)
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "-W", "error"],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        timeout=80,
+        check=False,
+    )
+    assert tested.returncode == 0, tested.stdout
+    assert "7 passed, 2 skipped" in tested.stdout
+
+
 @pytest.mark.parametrize(
     "name", ["Palm", "palm_gate", "-palm", "palm--gate", "1palm", "a" * 41, "../palm", "class;", "class"]
 )

@@ -4,7 +4,7 @@ Uplink, client, hub and its data base are the real ones; only the wire between t
 from its seed: which requests meet which fault. In the end the hub must hold what the ledger holds, each record once,
 however the two were torn apart. Run by `make faults`; a small share of it in `make test`.
 
-    python tests/faults/network_storm.py --runs 7700 --seed 7
+    python tests/faults/network_storm.py --runs 11000 --seed 7
     python tests/faults/network_storm.py --seed 7 --run 812     # one of them again
 """
 
@@ -454,7 +454,7 @@ def _share(given: tuple[int, range]) -> list[tuple[int, Outcome]]:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--runs", type=int, default=7_700)
+    parser.add_argument("--runs", type=int, default=11_000)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     parser.add_argument("--run", type=int, help="this one alone")
     given = parser.parse_args()

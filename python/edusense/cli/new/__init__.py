@@ -1,4 +1,4 @@
-"""`edusense new`: a folder to start from, for who adds a driver or a rule; its tests pass at once."""
+"""`edusense new`: a folder to start from, for who adds a driver, a destination or a rule; its tests pass at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "write_project"]
 
-_GROUPS: Final = {"driver": "edusense.drivers", "rule": "edusense.meal_rules"}
+_GROUPS: Final = {
+    "driver": "edusense.drivers",
+    "destination": "edusense.destinations",
+    "rule": "edusense.meal_rules",
+}
 """Kind of project, which is also the folder of its templates, and the entry points that it enters by."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST: Final = 40
@@ -29,7 +33,7 @@ def write_project(kind: str, name: str, folder: Path) -> list[Path]:
     """Writes a project to start from.
 
     Args:
-        kind: `driver` or `rule`.
+        kind: `driver`, `destination` or `rule`.
         name: what it will be called in site files and addresses, in kebab-case.
         folder: where to; it must not exist, or be empty.
 
@@ -93,6 +97,7 @@ def command() -> None:
     \b
     Examples:
       edusense new driver palm-gate
+      edusense new destination duty-room
       edusense new rule two-hours-apart --out ~/rules/two-hours-apart
     """
 
@@ -127,6 +132,17 @@ _command(
     Examples:
       edusense new driver palm-gate
       edusense new driver palm-gate --out drivers/palm-gate
+    """,
+)
+_command(
+    "destination",
+    """A destination that alerts go to: a package with one small class and the contract's tests.
+
+    It writes files into a folder; named in the site file under `destinations`, it has a queue of its own.
+
+    \b
+    Examples:
+      edusense new destination duty-room
     """,
 )
 _command(

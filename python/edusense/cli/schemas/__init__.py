@@ -256,6 +256,7 @@ ROWS: dict[str, tuple[type[Row], ...]] = {
     "sim hub": (HubReady,),
     "sim ops-centre": (CentreReady,),
     "new driver": (NewFile,),
+    "new destination": (NewFile,),
     "new rule": (NewFile,),
     "error": (ErrorRow,),
 }

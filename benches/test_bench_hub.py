@@ -51,6 +51,7 @@ def day_of(folder: Path, school: int, terminals: int) -> list[Any]:
     return [streams.records(one.terminal, one.epoch, one.first, one.last) for one in streams]
 
 
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("terminals", [1, 2])
 def test_a_country_day(terminals: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     schools = int(os.environ.get("SCHOOLS", "40"))

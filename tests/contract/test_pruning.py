@@ -18,7 +18,7 @@ import pytest
 
 from edusense.cli.schemas import validate
 from edusense.errors import BatchError, LedgerError, LedgerLockedError, UsageError
-from edusense.meals import Acknowledgements, Kind, Ledger, RecordKey, SigningKey, Status
+from edusense.meals import Acknowledgements, Kind, Ledger, RecordKey, Roster, SigningKey, Slot, Status, Terminal
 from edusense.meals.day_count import DayCount
 from edusense.meals.hub_client import HubClient
 from edusense.meals.keys import KeyRing
@@ -143,6 +143,31 @@ def test_sealed_sent_pruned_and_everything_goes_on(school):
     assert school.client.sent_bytes < 6000
     assert school.hub.store.cases() == []
     assert sum(day["paid"] for day in school.hub.store.day_totals(SCHOOL)) == 3 * 90 + 17
+
+
+def test_a_meal_from_a_paper_list_of_a_pruned_day_is_refused(school, tmp_path):
+    school.send()
+    school.prune()
+    path = tmp_path / "roster.csv"
+    line = "1017,Ли Тимур,2В,orphan,em4100:010063E9B0,2020-09-01,2020-09-01,"
+    path.write_text(f"pupil,name,class,category,cards,consent_date,voucher_from,voucher_to\n{line}\n", "utf-8")
+    slot = Slot("lunch", datetime.time(0), datetime.time(23, 59), 45_000)
+    noon = datetime.datetime(2026, 10, 5, 12, tzinfo=datetime.UTC).timestamp()
+    with Ledger.open(school.folder) as ledger:
+        terminal = Terminal(
+            id="left",
+            number=1,
+            ledger=ledger,
+            roster=Roster.load(path),
+            slots=[slot],
+            timezone="UTC",
+            clock=lambda: noon,
+        )
+        given = {"note": 1, "slot": "lunch"}
+        refused = terminal.enter(1017, day=datetime.date(2026, 4, 2), **given)
+        assert (refused.granted, refused.reason) == (False, "cannot-record")
+        assert "was pruned" in (refused.message or "")
+        assert terminal.enter(1017, day=datetime.date(2026, 10, 2), **given).granted
 
 
 def test_a_hub_that_was_put_back_asks_for_what_is_gone_and_the_others_go_on(school):

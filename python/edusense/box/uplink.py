@@ -41,6 +41,7 @@ _NOTHING: Final[dict[str, Any]] = {
     "oldest_s": None,
     "batches": 0,
     "sent_bytes": 0,
+    "closed": [],
     "troubles": [],
 }
 HUNG_S: Final = 180.0
@@ -176,6 +177,7 @@ class UplinkPart(Part):
             "oldest_s": uplink.oldest_s(),
             "batches": uplink.batches,
             "sent_bytes": uplink.client.sent_bytes,
+            "closed": uplink.closed(),
             "troubles": uplink.troubles(),
         }
 

@@ -138,6 +138,8 @@ def _uplink(found: Mapping[str, Any]) -> None:
     )
     if found["reason"]:
         click.echo("  " + " · ".join(part for part in (found["reason"], found["hint"]) if part))
+    for told in found.get("closed", ()):
+        click.echo(f"  {told}")
 
 
 def _alerts(found: Mapping[str, Any], destinations: Sequence[Mapping[str, Any]]) -> None:

@@ -19,6 +19,9 @@ use crate::record::{
 };
 use crate::sabotage::{Bug, is};
 use crate::segments::{MOST_CAPACITY, Segment};
+use behind::{Behind, Island};
+
+mod behind;
 
 /// Damage at one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,91 +95,6 @@ enum Rest {
     Torn,
     Bad(Flaw),
     Unreadable,
-}
-
-/// What can stand behind the row of sound records, if each stands where it was written.
-///
-/// A write that went astray leaves sound records, chained to one another, at another's place: only their numbers tell.
-#[derive(Default)]
-struct Behind {
-    streams: HashMap<u32, Reference>,
-    /// Places so far whose records are not known: as many numbers may be missing.
-    lost: u64,
-    /// Whether the last record stands where it was written.
-    in_place: bool,
-    /// The run of records that follow one another: where it began, and whether a sound record that it does not follow stands there.
-    run: Option<(u64, bool)>,
-    /// One past the last sound record.
-    next: u64,
-    islands: Vec<Island>,
-}
-
-/// Sound records that follow one another, and not what is before them.
-struct Island {
-    first: u64,
-    end: u64,
-    /// Whether what is before, and behind, is sound as well and of another chain.
-    broken_before: bool,
-    broken_behind: bool,
-}
-
-impl Behind {
-    /// Meets places that hold no record.
-    fn meet(&mut self, ended: bool, streams: &HashMap<u32, Reference>, places: u64) {
-        if !ended {
-            self.streams.clone_from(streams);
-        }
-        self.lost = self.lost.saturating_add(places);
-    }
-
-    /// A run begins.
-    fn break_at(&mut self, position: u64, behind_sound: bool) {
-        self.close(position, behind_sound);
-        self.run = Some((position, behind_sound));
-    }
-
-    /// A run ends.
-    fn close(&mut self, end: u64, broken_behind: bool) {
-        if let Some((first, broken_before)) = self.run.take() {
-            self.islands.push(Island {
-                first,
-                end,
-                broken_before,
-                broken_behind,
-            });
-        }
-    }
-
-    /// Whether a sound record is where it was written; `chained`: it follows the one before it, and then is what that is.
-    fn is_in_place(&mut self, record: &Record, chained: bool) -> bool {
-        let last = self
-            .streams
-            .get(&record.terminal)
-            .copied()
-            .unwrap_or_default();
-        let begins = record.kind == Kind::Opened && record.sequence == 1;
-        let found = if chained {
-            self.in_place
-        } else if begins {
-            record.reference == last || self.lost > 0
-        } else if record.epoch == last.epoch {
-            record.sequence > last.sequence && record.sequence - last.sequence <= self.lost + 1
-        } else {
-            // Its epoch began where something is lost.
-            record.sequence <= self.lost + 1
-        };
-        self.in_place = found;
-        if found {
-            let own = Reference {
-                epoch: record.epoch,
-                sequence: record.sequence,
-            };
-            self.streams.insert(record.terminal, own);
-        } else {
-            self.lost += 1;
-        }
-        found
-    }
 }
 
 /// Places of damage that are listed one by one.

@@ -206,6 +206,13 @@ fn a_word_that_all_was_pruned_removes_nothing_that_was_not_sealed() {
     assert!(!verify(&disk).problems.is_empty());
     assert!(matches!(open(&disk, 2), Err(MealsError::Damaged { .. })));
     assert!(disk.bytes(FIRST).is_some());
+    // Without a segment, and so far on that a writer would come to the end of what can be counted.
+    let far = MemoryDisk::new();
+    raw[8..16].copy_from_slice(&(1_u64 << 48).to_le_bytes());
+    let sum = crc32c::crc32c(&raw[..64]);
+    raw[64..].copy_from_slice(&sum.to_le_bytes());
+    put(&far, "meals.pruned", &[&raw[..], &raw].concat());
+    assert!(matches!(open(&far, 2), Err(MealsError::Damaged { .. })));
     // Lengths that nobody lives to read, and files of every small length.
     raw[20..24].copy_from_slice(&u32::MAX.to_le_bytes());
     for length in 0..300 {

@@ -244,6 +244,8 @@ class UplinkStatus(Row):
     """Batches that the hub has signed for since the start."""
     sent_bytes: int
     """Bytes that were sent to it since the start."""
+    closed: list[str]
+    """Cases about this school that somebody at the hub has closed: of what they are about nothing more is sent."""
     failures: int
     """Attempts in a row that came to nothing."""
     last_s: float | None

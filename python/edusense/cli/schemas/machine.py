@@ -242,6 +242,7 @@ class BenchSlope(Row):
 
     kind: Literal["slope"]
     id: Literal["memory_mb", "descriptors", "threads", "status_ms"]
+    """What grows."""
     what: str
     """In words."""
     unit: str

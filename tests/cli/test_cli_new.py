@@ -44,43 +44,8 @@ def test_a_new_driver_carries_its_name_everywhere(tmp_path: Path) -> None:
     assert 'palm-gate = "palm_gate_driver:DRIVER"' in (tmp_path / "pyproject.toml").read_text(encoding="utf-8")
 
 
-def test_a_new_rule_installs_and_passes_its_tests(tmp_path: Path) -> None:
-    project, site = tmp_path / "project", tmp_path / "site"
-    ended = CliRunner().invoke(edusense, ["new", "rule", "two-hours-apart", "--out", str(project), "--json"])
-    assert ended.exit_code == 0, ended.output
-    rows = [json.loads(line) for line in ended.stdout.splitlines()]
-    assert {Path(row["file"]).name for row in rows} == {
-        "README.md",
-        "pyproject.toml",
-        "two_hours_apart_rule.py",
-        "test_two_hours_apart_rule.py",
-    }
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--target", str(site), "."], cwd=project, check=True, timeout=80, capture_output=True)
-    options = ["-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "-W", "error"]
-    tested = subprocess.run(
-        [sys.executable, "-m", "pytest", *options],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": str(site)},
-        capture_output=True,
-        text=True,
-        timeout=80,
-        check=False,
-    )
-    assert tested.returncode == 0, tested.stdout
-    assert "5 passed" in tested.stdout
-
-
-def test_a_new_destination_installs_and_keeps_the_contract(tmp_path: Path) -> None:
-    project, site = tmp_path / "project", tmp_path / "site"
-    ended = CliRunner().invoke(edusense, ["new", "destination", "duty-room", "--out", str(project), "--json"])
-    assert ended.exit_code == 0, ended.output
-    assert {Path(json.loads(line)["file"]).name for line in ended.stdout.splitlines()} == {
-        "README.md",
-        "pyproject.toml",
-        "duty_room_destination.py",
-        "test_duty_room_destination.py",
-    }
+def its_tests(project: Path, site: Path) -> str:
+    """Installs a new package into a folder of its own and runs its tests; what they printed."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--target", str(site), "."], cwd=project, check=True, timeout=80, capture_output=True)
     tested = subprocess.run(
@@ -93,7 +58,34 @@ def test_a_new_destination_installs_and_keeps_the_contract(tmp_path: Path) -> No
         check=False,
     )
     assert tested.returncode == 0, tested.stdout
-    assert "7 passed, 2 skipped" in tested.stdout
+    return tested.stdout
+
+
+def test_a_new_rule_installs_and_passes_its_tests(tmp_path: Path) -> None:
+    project, site = tmp_path / "project", tmp_path / "site"
+    ended = CliRunner().invoke(edusense, ["new", "rule", "two-hours-apart", "--out", str(project), "--json"])
+    assert ended.exit_code == 0, ended.output
+    rows = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert {Path(row["file"]).name for row in rows} == {
+        "README.md",
+        "pyproject.toml",
+        "two_hours_apart_rule.py",
+        "test_two_hours_apart_rule.py",
+    }
+    assert "5 passed" in its_tests(project, site)
+
+
+def test_a_new_destination_installs_and_keeps_the_contract(tmp_path: Path) -> None:
+    project, site = tmp_path / "project", tmp_path / "site"
+    ended = CliRunner().invoke(edusense, ["new", "destination", "duty-room", "--out", str(project), "--json"])
+    assert ended.exit_code == 0, ended.output
+    assert {Path(json.loads(line)["file"]).name for line in ended.stdout.splitlines()} == {
+        "README.md",
+        "pyproject.toml",
+        "duty_room_destination.py",
+        "test_duty_room_destination.py",
+    }
+    assert "7 passed, 2 skipped" in its_tests(project, site)
 
 
 @pytest.mark.parametrize(

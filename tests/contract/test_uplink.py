@@ -190,15 +190,20 @@ def test_a_hub_that_was_put_back_and_is_only_asked(box):
     assert both_hold_the_same(box)
 
 
-def test_what_the_hub_holds_otherwise_is_found_and_named(box):
-    box.eat(3000)
-    box.bring()
+def alter_a_price(box):
+    """The hub holds a record of terminal 1 otherwise than the ledger, in the second of three batches."""
     line = box.hub.store.lines(SCHOOL, 1)[0]
     changed = bytearray(box.hub.store.records(line, 1025, 2048))
     changed[128 * 500 + 52] ^= 1  # a price
     connection = box.hub.store._connection
     connection.execute("UPDATE batches SET records = ? WHERE line = ? AND first = 1025", (bytes(changed), line.id))
     connection.execute("UPDATE lines SET sum_tiyn = sum_tiyn + 1 WHERE id = ?", (line.id,))
+
+
+def test_what_the_hub_holds_otherwise_is_found_and_named(box):
+    box.eat(3000)
+    box.bring()
+    alter_a_price(box)
     box.uplink.compare()
     (told,) = box.uplink.troubles()
     assert "refuses 1/" in told
@@ -461,12 +466,7 @@ def fork(box: Box) -> None:
         meal["flags"] = 0
         assert not ledger.append(meal).any()
     box.bring()
-    line = box.hub.store.lines(SCHOOL, 1)[0]
-    changed = bytearray(box.hub.store.records(line, 1025, 2048))
-    changed[128 * 500 + 52] ^= 1  # a price
-    connection = box.hub.store._connection
-    connection.execute("UPDATE batches SET records = ? WHERE line = ? AND first = 1025", (bytes(changed), line.id))
-    connection.execute("UPDATE lines SET sum_tiyn = sum_tiyn + 1 WHERE id = ?", (line.id,))
+    alter_a_price(box)
     box.uplink.compare()
     assert box.uplink.troubles()
 

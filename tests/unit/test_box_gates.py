@@ -49,3 +49,29 @@ def test_a_disk_that_refuses_is_told_once(tmp_path, caplog):
     (tmp_path / "away").mkdir()
     store.save({"a": b"1"})
     assert json.loads((tmp_path / "away" / "gates.json").read_text())["format"] == 1
+
+
+def test_a_camera_that_is_called_anew_goes_on_from_what_was_kept(tmp_path):
+    from edusense.box.cameras import CamerasPart
+    from edusense.site import Site
+    from edusense.video import CameraSource
+
+    class Restored(list[str]):
+        def restore_gate(self, name: str, kept: bytes) -> None:
+            self.append(name)
+
+    site = Site.loads('[site]\nid = "s"\nnumber = 1\n', path=tmp_path / "school.toml")
+    part = CamerasPart(site, None, None)  # type: ignore[arg-type]
+    part._kept = {"a": b"1", "b": b"2", "c": b"3"}
+    before = {name: CameraSource(name, "rtsp://127.0.0.1/1", "u", "old") for name in "abc"}
+    part._held = before
+    zones = ({"kind": "ignore", "polygon": [[0, 0], [1, 0], [1, 1]]},)
+    now = {
+        "a": CameraSource("a", "rtsp://127.0.0.1/1", "u", "new"),
+        "b": CameraSource("b", "rtsp://127.0.0.1/1", "u", "old", zones=zones),
+        "c": CameraSource("c", "rtsp://127.0.0.1/2", "u", "old"),
+        "d": CameraSource("d", "rtsp://127.0.0.1/4"),
+    }
+    engine = Restored()
+    part._restore_gates(engine, now)  # type: ignore[arg-type]
+    assert engine == ["a", "c"], "a password is another call; zones are not"

@@ -9,7 +9,6 @@ memory. What serving takes is measured apart: a real school's cameras make their
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,12 +16,12 @@ import threading
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from edusense.bench.case import Curve, Fact, Measured
 from edusense.bench.figure import Figure
-from edusense.bench.sim_load import cpu_seconds, serve
+from edusense.bench.process import cpu_seconds, resident_mb
+from edusense.bench.sim_load import password_of, serve
 from edusense.errors import BoxError
 
 if TYPE_CHECKING:
@@ -179,7 +178,7 @@ def climb(
     options = ("--fps", "25", "--kbit", str(kbit or round(4000 * (width / 1920) ** 2)))
     server, rows = serve(most, width=width, options=options)
     try:
-        streams = [(row["rtsp"], row["user"], _password(row)) for row in rows]
+        streams = [(row["rtsp"], row["user"], password_of(row)) for row in rows]
         with _Watcher(look_cores) as watcher:
             found: list[Step] = []
 
@@ -201,10 +200,6 @@ def climb(
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(10)
-
-
-def _password(row: dict[str, Any]) -> str:
-    return Path(str(row["password_ref"]).removeprefix("file:")).read_text(encoding="utf-8").strip()
 
 
 class _Watcher:
@@ -262,7 +257,7 @@ class _Watcher:
             why="; ".join(why),
             cpu_cores=(cpu_seconds(self._process.pid) - cpu) / passed,
             serving_cores=(cpu_seconds(server) - serving) / passed,
-            memory_mb=_resident_mb(self._process.pid),
+            memory_mb=resident_mb(self._process.pid),
             kept_mb=row["kept"] / 1e6,
             received=received,
             looked_at=grown["looked_at"] / passed / count,
@@ -271,11 +266,6 @@ class _Watcher:
             lost=grown["lost"],
             events=grown["events"],
         )
-
-
-def _resident_mb(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def _line(output: IO[str]) -> dict[str, int]:

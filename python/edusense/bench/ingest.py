@@ -13,11 +13,12 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from edusense.bench.case import Measured
 from edusense.bench.figure import Figure
-from edusense.bench.sim_load import cpu_seconds, serve
+from edusense.bench.process import cpu_seconds, resident_mb
+from edusense.bench.sim_load import password_of, serve
 from edusense.errors import BoxError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def measure(cameras: int = 200, seconds: float = 20.0, runs: int = 4) -> Measure
     bare: dict[str, list[float]] | None = None
     server, rows = serve(cameras, options=("--quiet",))
     try:
-        streams = [(row["rtsp"], row["user"], _password(row)) for row in rows]
+        streams = [(row["rtsp"], row["user"], password_of(row)) for row in rows]
         if BARE.exists():
             bare = _run([str(BARE)], "".join("\t".join(stream) + "\n" for stream in streams), cameras, seconds, runs)
         engine = _run([sys.executable, "-m", __name__], json.dumps(streams) + "\n", cameras, seconds, runs)
@@ -77,15 +78,6 @@ def measure(cameras: int = 200, seconds: float = 20.0, runs: int = 4) -> Measure
     return Measured(figures, notes=notes)
 
 
-def _password(row: dict[str, Any]) -> str:
-    return Path(str(row["password_ref"]).removeprefix("file:")).read_text(encoding="utf-8").strip()
-
-
-def _resident_mb(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    return int(next(line for line in fields if line.startswith("VmRSS:")).split()[1]) / 1000
-
-
 def _run(command: Sequence[str], cameras_text: str, cameras: int, seconds: float, runs: int) -> dict[str, list[float]]:
     """Runs a receiver, and measures it from the outside once it receives everything."""
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -94,7 +86,7 @@ def _run(command: Sequence[str], cameras_text: str, cameras: int, seconds: float
     measured: dict[str, list[float]] = {"cpu_ms": [], "rss_mb": [], "kept_mb": [], "pictures": []}
     try:
         time.sleep(1.0)
-        empty_mb = _resident_mb(process.pid)
+        empty_mb = resident_mb(process.pid)
         process.stdin.write(cameras_text + "\n")
         process.stdin.flush()
         _settle(process.stdout, cameras)
@@ -106,7 +98,7 @@ def _run(command: Sequence[str], cameras_text: str, cameras: int, seconds: float
             passed = time.monotonic() - begun
             measured["cpu_ms"].append(1000 * (cpu_seconds(process.pid) - cpu) / passed / cameras)
             kept_mb = last[1] / 1e6
-            measured["rss_mb"].append((_resident_mb(process.pid) - empty_mb - kept_mb) / cameras)
+            measured["rss_mb"].append((resident_mb(process.pid) - empty_mb - kept_mb) / cameras)
             measured["kept_mb"].append(kept_mb / cameras)
             measured["pictures"].append((last[0] - first[0]) / passed / cameras)
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import selectors
 import signal
@@ -18,9 +17,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from edusense.bench.figure import Figure
+from edusense.bench.process import cpu_seconds
 from edusense.errors import BoxError
 
-__all__ = ["Drain", "cpu_seconds", "measure", "serve"]
+__all__ = ["Drain", "measure", "password_of", "serve"]
 
 ALLOWED_MS = 0.4
 """What a camera-second may cost at 1080p25 and 4 Mbit/s."""
@@ -36,7 +36,7 @@ def measure(cameras: int = 200, seconds: float = 20.0, runs: int = 3) -> list[Fi
     """
     process, rows = serve(cameras)
     try:
-        drain = Drain([(row["rtsp"], row["user"], _password(row)) for row in rows])
+        drain = Drain([(row["rtsp"], row["user"], password_of(row)) for row in rows])
         drain.start()
         time.sleep(3.0)
         costs, rates = [], []
@@ -98,13 +98,8 @@ def serve(
     raise BoxError("the virtual cameras did not start", hint=f"try `edusense {' '.join(command[3:])}`")
 
 
-def cpu_seconds(pid: int) -> float:
-    """CPU seconds that a process has taken so far, in user and kernel, all its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _password(row: dict[str, Any]) -> str:
+def password_of(row: dict[str, Any]) -> str:
+    """The password of a virtual camera, of the row that it printed."""
     return Path(str(row["password_ref"]).removeprefix("file:")).read_text(encoding="utf-8").strip()
 
 

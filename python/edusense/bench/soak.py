@@ -12,7 +12,6 @@ import datetime
 import itertools
 import json
 import math
-import os
 import statistics
 import tempfile
 import time
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import edusense
 from edusense.bench.case import Curve
-from edusense.bench.sim_load import cpu_seconds
+from edusense.bench.process import cpu_seconds, resident_mb, threads
 from edusense.bench.virtual import serving, started, until, wait_for_end
 from edusense.errors import BenchError, EdusenseError
 
@@ -96,6 +95,7 @@ class Slope:
         low: lower end of its 95 % interval.
         high: upper end.
         leak: it grows for certain, and by too much for a month.
+        short: whether it is one, a longer soak would tell.
         words: the same in a sentence.
     """
 
@@ -106,6 +106,7 @@ class Slope:
     low: float | None
     high: float | None
     leak: bool
+    short: bool
     words: str
 
     def to_json(self) -> dict[str, Any]:
@@ -154,7 +155,7 @@ def verdicts(samples: Sequence[Sample]) -> list[Slope]:
         slope = slope_of([(sample.at_s / 3600, float(getattr(sample, name))) for sample in steady])
         if slope is None:
             words = f"too short: {len(steady)} samples after {WARM_UP_S:.0f} s of warm-up, {LEAST} are needed"
-            found.append(Slope(name, what, unit, None, None, None, False, words))
+            found.append(Slope(name, what, unit, None, None, None, False, True, words))
             continue
         middle, low, high = slope
         large = low > 0 and middle * MONTH_H > LIMITS[name]
@@ -170,7 +171,7 @@ def verdicts(samples: Sequence[Sample]) -> list[Slope]:
             words += ": no leak is seen; a small one would not be seen in so short a time"
         else:
             words += ": no leak"
-        found.append(Slope(name, what, unit, middle, low, high, leak, words))
+        found.append(Slope(name, what, unit, middle, low, high, leak, large and not leak, words))
     return found
 
 
@@ -233,7 +234,7 @@ def verdict(slopes: Sequence[Slope]) -> str:
     leaks = [slope.what for slope in slopes if slope.leak]
     if leaks:
         return f"Leaks: {', '.join(leaks)}"
-    if any(slope.per_hour is None or "would tell" in slope.words for slope in slopes):
+    if any(slope.short for slope in slopes):
         return "Too short to tell"
     return "No leak"
 
@@ -314,19 +315,12 @@ def sampled(
 
 
 def _taken(process: int, at_s: float, status_ms: float, cameras: int) -> Sample:
-    place = Path(f"/proc/{process}")
     try:
-        pages = int((place / "statm").read_text(encoding="ascii").split()[1])
-        threads = int(
-            next(
-                line for line in (place / "status").read_text("utf-8").splitlines() if line.startswith("Threads:")
-            ).split()[1]
-        )
         return Sample(
             at_s=at_s,
-            memory_mb=pages * os.sysconf("SC_PAGE_SIZE") / 1e6,
-            descriptors=len(list((place / "fd").iterdir())),
-            threads=threads,
+            memory_mb=resident_mb(process),
+            descriptors=len(list(Path(f"/proc/{process}/fd").iterdir())),
+            threads=threads(process),
             cpu_s=cpu_seconds(process),
             status_ms=status_ms,
             cameras=cameras,

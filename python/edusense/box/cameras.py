@@ -276,7 +276,9 @@ class CamerasPart(Part):
         """Cameras that the engine has from now on go on from what their gates had learned."""
         for name, source in named.items():
             held = self._held.get(name)
-            if (held is None or held.url != source.url) and name in self._kept:
+            # Whatever but its zones has changed, the engine calls it anew and knows nothing of it.
+            anew = held is None or replace(held, zones=source.zones) != source
+            if anew and name in self._kept:
                 engine.restore_gate(name, self._kept[name])
 
     def _keep_gates(self, engine: Engine, *, due: bool) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote
 
 from edusense.errors import UsageError
 
-__all__ = ["Address"]
+__all__ = ["Address", "onvif_address"]
 
 _DRIVER: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 
@@ -107,3 +107,21 @@ class Address(str):
                 f"`{self}`: `{key}` is `{text}`", hint=f"it is a number from {low:g} to {high:g}; default {default:g}"
             )
         return value
+
+
+def onvif_address(host: str) -> str:
+    """A camera's address as `open_camera` takes it, of what a site file or a person says.
+
+    Args:
+        host: a host with or without port, a URL, or such an address already.
+
+    >>> onvif_address("10.20.0.51:8000")
+    'onvif:http://10.20.0.51:8000/onvif/device_service'
+    """
+    if "://" not in host and host.partition(":")[0] != "onvif":
+        host = f"http://{host}"
+    if host.startswith(("http://", "https://")):
+        host = f"onvif:{host}"
+    head, _, rest = host.partition("://")
+    place, _, path = rest.partition("/")
+    return f"{head}://{place}/{path or 'onvif/device_service'}"

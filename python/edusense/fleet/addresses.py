@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from edusense.devices.address import onvif_address
 from edusense.devices.profiles import choose
 from edusense.errors import SiteValueError
 
@@ -112,13 +113,7 @@ def address_of(camera: CameraEntry | str) -> str:
                 hint="give its `address` instead of `url` if it speaks ONVIF",
             )
         camera = camera.address
-    if "://" not in camera and camera.partition(":")[0] != "onvif":
-        camera = f"http://{camera}"
-    if camera.startswith(("http://", "https://")):
-        camera = f"onvif:{camera}"
-    head, _, rest = camera.partition("://")
-    host, _, path = rest.partition("/")
-    return f"{head}://{host}/{path or 'onvif/device_service'}"
+    return onvif_address(camera)
 
 
 def url_of(camera: CameraEntry | str) -> str | None:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from edusense import devices
+from edusense.devices.address import onvif_address
 from edusense.devices.profiles import choose
 from edusense.errors import DeviceRefusedError, EdusenseError, SiteError
 
@@ -151,11 +152,8 @@ def ask(camera: Any) -> Found:
     login = camera.login()
     user, password = (None, None) if login is None else (login.user, login.secret())
     more = {} if camera.certificate is None else {"certificate": camera.certificate}
-    address = camera.address if "://" in camera.address else f"http://{camera.address}"
-    head, _, rest = address.partition("://")
-    host, _, path = rest.partition("/")
     opened = devices.open_camera(
-        f"onvif:{head}://{host}/{path or 'onvif/device_service'}",
+        onvif_address(camera.address),
         user=user,
         password=password,
         timeout_s=CALL_S,

@@ -245,9 +245,9 @@ class Engine:
         A camera that refused its password is called again when its password changed.
         """
         given = list(cameras)
-        ids = [str(_part(camera, "id")) for camera in given]
+        ids = [str(_part(camera, "id") or "") for camera in given]
         for name in ids:
-            if ids.count(name) > 1:
+            if name and ids.count(name) > 1:
                 raise UsageError(f"two cameras have the id `{name}`")
         ask = {name: camera for name, camera in zip(ids, given, strict=True) if _is_asked(camera)}
         sources = {name: CameraSource.of(camera) for name, camera in zip(ids, given, strict=True) if name not in ask}

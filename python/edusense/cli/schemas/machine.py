@@ -255,6 +255,8 @@ class BenchSlope(Row):
     """Upper end."""
     leak: bool
     """It grows for certain, and by too much for a month."""
+    short: bool
+    """Whether it is a leak, a longer soak would tell."""
     words: str
     """The same in a sentence."""
 

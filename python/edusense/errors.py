@@ -647,6 +647,13 @@ class FindingLimitedError(AlertError):
     exit_status = 5
 
 
+class FindingSilencedError(AlertError):
+    """The place of the finding is silenced: somebody has said so, by name and with an end. It is only counted."""
+
+    code = "finding-silenced"
+    exit_status = 5
+
+
 class CaseUnknownError(AlertError, LookupError):
     """There is no such case."""
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from pathlib import Path
 
 import pytest
+from tests.alert_desks import NOW, Clocks, entry, make_desk, waiting
 
-from edusense import Site
-from edusense.alerts import Attachment, Desk, Finding, GivenAnswer
-from edusense.alerts.database import Database
+from edusense.alerts import Attachment, Finding, GivenAnswer
 from edusense.alerts.limiter import Limiter
 from edusense.errors import (
     AlertLogDamagedError,
@@ -21,52 +19,6 @@ from edusense.errors import (
     FindingLimitedError,
     UsageError,
 )
-
-SITE = """
-[site]
-id = "school-51"
-number = 51001
-[[rooms]]
-id = "attic"
-kind = "attic"
-[[rooms]]
-id = "yard"
-kind = "grounds"
-[[cameras]]
-id = "stairs-3"
-room = "attic"
-url = "rtsp://10.0.0.1/a"
-[[cameras]]
-id = "yard-1"
-room = "yard"
-url = "rtsp://10.0.0.1/b"
-[[zones]]
-id = "attic-door"
-camera = "stairs-3"
-polygon = [[0.1, 0.1], [0.5, 0.1], [0.5, 0.9], [0.1, 0.9]]
-kind = "forbidden"
-alert = ["centre", "guard"]
-[[destinations]]
-id = "centre"
-driver = "https-json"
-url = "https://ops.example.kz/alerts"
-[[destinations]]
-id = "guard"
-driver = "https-json"
-url = "https://guard.example.kz/alerts"
-"""
-NOW = 1_790_000_000.0
-
-
-class Clocks:
-    """Two clocks that move when they are told to."""
-
-    def __init__(self) -> None:
-        self.wall, self.steady = NOW, 1000.0
-
-    def forward(self, seconds: float) -> None:
-        self.wall += seconds
-        self.steady += seconds
 
 
 @pytest.fixture
@@ -79,36 +31,11 @@ def told() -> list[dict]:
     return []
 
 
-def make_desk(folder: Path, clocks: Clocks, told: list, **more) -> Desk:
-    return Desk(
-        Database(folder / "alerts"),
-        Site.loads(SITE),
-        told=told.append,
-        clock=lambda: clocks.wall,
-        monotonic=lambda: clocks.steady,
-        **more,
-    )
-
-
 @pytest.fixture
 def desk(tmp_path, clocks, told):
     desk = make_desk(tmp_path, clocks, told)
     yield desk
     desk.database.close()
-
-
-def entry(**change) -> Finding:
-    given = {"kind": "forbidden-entry", "camera": "stairs-3", "start_s": NOW, "rule": "forbidden-zone", "version": "1"}
-    return Finding.of(given | {"zone": "attic-door", "severity": "severe"} | change)
-
-
-def waiting(desk: Desk, destination: str) -> list[dict]:
-    """The messages that wait for a destination, in the order in which they would go."""
-    found = []
-    while (item := desk.outbox.next(destination, most_rank=2)) is not None:
-        found.append(item.message or {"type": item.attachment.name, "case": item.stream})
-        desk.delivered(item)
-    return found
 
 
 def test_a_finding_opens_a_case_that_is_on_the_disk_and_in_the_queues_of_its_zone(desk, told):

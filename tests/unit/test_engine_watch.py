@@ -45,6 +45,29 @@ def corridor(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clip, Path]:
     return clip, write(clip, tmp_path_factory.mktemp("files") / "corridor.mp4")
 
 
+def test_a_file_that_is_followed_tells_look_by_look_where_who_is(corridor: tuple[Clip, Path]) -> None:
+    _, path = corridor
+    quiet = list(watch_file(path))
+    rows = list(watch_file(path, followed=True))
+    assert not of_kind(quiet, "motion-moving")
+    assert [row for row in rows if row["kind"] != "motion-moving"] == quiet
+    events = {row["id"]: row for row in of_kind(rows, "motion")}
+    for event in events.values():
+        looks = [row for row in of_kind(rows, "motion-moving") if row["id"] == event["id"]]
+        times = [row["at_s"] for row in looks]
+        assert times == sorted(times)
+        assert len(looks) >= 2
+        assert event["start_s"] - 0.5 <= times[0]
+        assert times[-1] <= event["end_s"] + 1.0
+        for row in looks:
+            assert len(row["tracks"]) == len(row["regions"]) == len(set(row["tracks"]))
+    # One who walks through is one track for most of the way.
+    longest = max(events.values(), key=lambda event: event["end_s"] - event["start_s"])
+    looks = [row for row in of_kind(rows, "motion-moving") if row["id"] == longest["id"]]
+    numbers = [number for row in looks for number in row["tracks"]]
+    assert max(numbers.count(number) for number in set(numbers)) >= len(looks) / 2
+
+
 def test_with_time_to_spare_everything_staged_is_found_and_nothing_else(corridor: tuple[Clip, Path]) -> None:
     clip, path = corridor
     rows = list(watch_file(path))

@@ -17,15 +17,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edusense.alerts import messages
 from edusense.alerts.case import Case, case_id
-from edusense.alerts.finding import SEVERITIES, Finding
+from edusense.alerts.case_register import CaseRegister
+from edusense.alerts.escalation import Escalation, escalates_after_s
+from edusense.alerts.finding import SEVERITIES, Finding, raised
 from edusense.alerts.limiter import Limiter
 from edusense.alerts.outbox import MESSAGE, Attachment, Item, Outbox
+from edusense.alerts.silences import Silence, Silences
 from edusense.errors import (
     AlertStorageError,
-    CaseUnknownError,
     EdusenseError,
     FindingError,
     FindingLimitedError,
+    FindingSilencedError,
     UsageError,
 )
 from edusense.nearest import perhaps
@@ -47,7 +50,7 @@ AGAIN_S: Final = 60.0
 """Destinations hear at most this often that a case goes on."""
 
 
-class Desk:
+class Desk(CaseRegister):
     """All cases of one site.
 
     Args:
@@ -69,11 +72,13 @@ class Desk:
         monotonic: Callable[[], float] = time.monotonic,
         limiter: Limiter | None = None,
     ) -> None:
-        self.database = database
+        super().__init__(database)
         self.outbox = Outbox(database)
         self.told = told
         self._clock, self._monotonic = clock, monotonic
         self._limiter = Limiter(monotonic=monotonic) if limiter is None else limiter
+        self._silences = Silences(database, clock)
+        self._escalation = Escalation(database, clock, monotonic)
         self._last_seen: dict[str, float] = {}
         self._last_again: dict[str, float] = {}
         self.update(site)
@@ -101,6 +106,7 @@ class Desk:
         Raises:
             FindingError: it names what this site has not.
             FindingLimitedError: its source hands in too many.
+            FindingSilencedError: its place is silenced; it is counted there.
             AlertStorageError: the disk did not take it.
         """
         room, wanted = self._placed(finding, destinations)
@@ -110,10 +116,18 @@ class Desk:
                 logger.error("alerts: source=%s: %s", finding.source, refusal.message)
                 self.told({"entry": "limited", "source": finding.source, "reason": refusal.message})
             raise FindingLimitedError(refusal.message, hint="further ones are counted and left out for a while")
+        silence = self._silences.of(finding)
+        if silence is not None:
+            self.database.durably(lambda: self._silences.count(silence))
+            raise FindingSilencedError(
+                f"{silence.place} is silenced by {silence.by}", hint="`edusense alerts silences`"
+            )
         topic = _topic(finding)
         again_due = self._monotonic() - self._last_again.get(topic, float("-inf")) >= AGAIN_S
         case, said = self.database.durably(lambda: self._taken(finding, topic, room, wanted, again_due))
         self._last_seen[topic] = self._monotonic()
+        if case.count == 1:
+            self._escalation.set(case.case, self._escalates_after_s(case))
         if said:
             self._last_again[topic] = self._monotonic()
         self.told(self._row("again" if case.count > 1 else "opened", case))
@@ -199,6 +213,7 @@ class Desk:
         )
         self._log("opened", case, now_s, finding=finding.to_json(), room=room, destinations=list(destinations))
         self._keep(case, topic)
+        self._escalation.keep(case.case, self._escalates_after_s(case))
         message = messages.alert(
             case,
             school=self._school,
@@ -271,6 +286,7 @@ class Desk:
         """
         by = _person(by)
         done = self.database.durably(lambda: self._answered(self.find(case), answer, by=by, via=via, note=note))
+        self._escalation.set(done.case, None)
         self.told(self._row("answer", done, answer=answer, by=by, via=via))
         return done
 
@@ -289,6 +305,8 @@ class Desk:
         """
         rows = self.database.durably(lambda: self._heard(destination, answers, cursor))
         for row in rows:
+            if row["entry"] == "answer":
+                self._escalation.set(row["case"], None)
             self.told(row)
 
     def _heard(self, destination: str, answers: Iterable[GivenAnswer], cursor: str | None) -> list[dict[str, Any]]:
@@ -326,6 +344,7 @@ class Desk:
         self._log("answer", case, now_s, answer=answer, **told)
         case = self._say(case, "answer", now_s, answer=answer, **told)
         self._keep(case)
+        self._escalation.keep(case.case, None)
         return case
 
     def _refuse(self, destination: str, answer: Mapping[str, Any], error: EdusenseError) -> None:
@@ -338,6 +357,111 @@ class Desk:
         )
         message = messages.refused_answer(stream, last["sequence"] + 1, school=self._school, answer=answer, error=told)
         self.outbox.put_message(message, [destination], severity=0, now_s=now_s)
+
+    # What time brings.
+
+    def turn(self) -> None:
+        """What is due by now: cases that nobody has answered, silences that are over. Called every second or so.
+
+        Raises:
+            AlertStorageError: the disk did not take it; it is tried again with the next call.
+        """
+        for name in self._escalation.due():
+            case = self.database.durably(lambda name=name: self._escalated(name))  # type: ignore[misc]
+            self._escalation.set(name, None if case is None else self._escalates_after_s(case))
+            if case is not None:
+                self.told(self._row("escalated", case, escalated=case.escalated))
+        for silence in self._silences.over_by_now():
+            self._silenced("over", lambda silence=silence: self._silences.end(silence.id))  # type: ignore[misc]
+
+    def _escalated(self, name: str) -> Case | None:
+        """A case that nobody answered becomes graver; None where somebody has answered after all."""
+        before = self.case(name)
+        if self._escalates_after_s(before) is None:
+            self._escalation.keep(name, None)
+            return None
+        now_s = self._clock()
+        zone = self._zones.get(before.zone or "")
+        known = [entry.id for entry in self._site.destinations]
+        more = [] if zone is None else [one for one in zone.escalate if one in known and one not in before.destinations]
+        graver = raised(before.severity)
+        case = replace(
+            before, severity=graver, escalated=before.escalated + 1, destinations=(*before.destinations, *more)
+        )
+        self._log("escalated", case, now_s, severity=graver, told=list(case.destinations))
+        self.outbox.weigh(name, SEVERITIES.index(graver))
+        # Who is told now gets all that the others have: the alert itself, its picture, then that nobody answered.
+        self.outbox.repeat(name, more, severity=SEVERITIES.index(graver), now_s=now_s)
+        case = self._say(case, "escalated", now_s, escalated=case.escalated)
+        self._keep(case)
+        self._escalation.keep(name, self._escalates_after_s(case))
+        return case
+
+    def _escalates_after_s(self, case: Case) -> float | None:
+        return escalates_after_s(case, self._zones.get(case.zone or ""))
+
+    # Silences.
+
+    def silence(self, place: str, *, until_s: float, by: str, reason: str | None = None) -> Silence:
+        """Silences a zone, or a whole camera, until a time.
+
+        Args:
+            place: a zone's id, or a camera's.
+            until_s: when it ends, Unix seconds; within a week.
+            by: who says so.
+            reason: why, in their words.
+
+        Raises:
+            UsageError: there is no such place, nobody's name, or an end that cannot be.
+            AlertStorageError: the disk did not take it.
+        """
+        by = _person(by)
+        zone = self._zones.get(place)
+        camera = place if zone is None else zone.camera
+        if camera not in self._cameras:
+            raise UsageError(
+                f"there is no zone or camera `{place[:80]}`", hint=_near(place, [*self._zones, *self._cameras])
+            )
+        name = None if zone is None else zone.id
+        return self._silenced(
+            "begun",
+            lambda: self._silences.begin(zone=name, camera=camera, until_s=until_s, by=by, reason=reason),
+        )
+
+    def unsilence(self, number: int, *, by: str) -> Silence:
+        """Ends a silence before its time.
+
+        Raises:
+            CaseUnknownError: no such silence is on.
+            UsageError: nobody's name.
+            AlertStorageError: the disk did not take it.
+        """
+        by = _person(by)
+        return self._silenced("over", lambda: self._silences.end(number), ended_by=by)
+
+    def silences(self, *, over: bool | None = False) -> list[Silence]:
+        """Silences, the newest first; None: also those that are over."""
+        return self._silences.all(over=over)
+
+    def _silenced(self, what: str, change: Callable[[], Silence], **more: str) -> Silence:
+        def work() -> Silence:
+            now_s = self._clock()
+            silence = change()
+            told = silence.to_json() | {"over": what == "over"} | more
+            self._append(f"silence-{what}", now_s, silence=told)
+            known = [entry.id for entry in self._site.destinations]
+            zones = [
+                zone for zone in self._site.zones if silence.zone in (zone.id, None) and zone.camera == silence.camera
+            ]
+            told_to = [name for name in known if any(name in zone.alert for zone in zones)]
+            message = messages.silence(*self._silences.next_sequence(), school=self._school, what=what, silence=told)
+            self.outbox.put_message(message, told_to, severity=0, now_s=now_s)
+            return silence
+
+        done = self.database.durably(work)
+        self._silences.refresh()
+        self.told({"entry": f"silence-{what}", **done.to_json(), "over": what == "over", **more})
+        return done
 
     # What became of what was sent.
 
@@ -387,57 +511,6 @@ class Desk:
         if row is not None:
             logger.warning("alerts: case=%s destination=%s: %s: %s", item.stream, item.destination, state, reason)
             self.told(row)
-
-    # Looking.
-
-    def case(self, name: str) -> Case:
-        """The case with that id.
-
-        Raises:
-            CaseUnknownError: there is none.
-        """
-        for row in self.database.rows("SELECT body FROM cases WHERE id = ?", (name,)):
-            return Case.of(json.loads(row["body"]))
-        raise CaseUnknownError(f"there is no case `{name[:100]}`", hint="`edusense alerts list` names them")
-
-    def find(self, name: str) -> Case:
-        """The case that a person means: by id, by the beginning of an id, or by number.
-
-        Raises:
-            CaseUnknownError: there is none, or more than one.
-        """
-        if name.isascii() and name.isdigit() and len(name) < 16:
-            for row in self.database.rows("SELECT body FROM cases WHERE number = ?", (int(name),)):
-                return Case.of(json.loads(row["body"]))
-        found = self.database.rows(
-            "SELECT id, body FROM cases WHERE substr(id, 1, ?) = ? ORDER BY id LIMIT 3", (len(name), name)
-        )
-        exact = [row for row in found if row["id"] == name]
-        if len(found) > 1 and not exact:
-            named = ", ".join(f"`{row['id']}`" for row in found)
-            raise CaseUnknownError(f"more than one case begins with `{name[:100]}`", hint=f"for example {named}")
-        if not name or not found:
-            return self.case(name)
-        return Case.of(json.loads((exact or found)[0]["body"]))
-
-    def cases(self, *, open_only: bool = False, most: int = 200) -> list[Case]:
-        """The newest cases, the newest first."""
-        where = "WHERE open" if open_only else ""
-        rows = self.database.rows(f"SELECT body FROM cases {where} ORDER BY number DESC LIMIT ?", (most,))  # noqa: S608 - a constant
-        return [Case.of(json.loads(row["body"])) for row in rows]
-
-    def counts(self) -> dict[str, int]:
-        """How many cases there are: `cases`, `open`, and of these `unanswered`."""
-        (row,) = self.database.rows(
-            "SELECT count(*) AS cases, ifnull(sum(open), 0) AS open, "
-            "ifnull(sum(open AND json_extract(body, '$.answered_s') IS NULL), 0) AS unanswered FROM cases"
-        )
-        return {"cases": row["cases"], "open": row["open"], "unanswered": row["unanswered"]}
-
-    def history(self, case: str) -> list[dict[str, Any]]:
-        """The log's entries of one case, oldest first, each with its `position`."""
-        rows = self.database.rows("SELECT position, body FROM log WHERE stream = ? ORDER BY position", (case,))
-        return [{"position": row["position"], **json.loads(row["body"])} for row in rows]
 
     # Parts of the transactions.
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from edusense.alerts.finding import Box
 
-__all__ = ["contains", "foot", "overlap", "side", "within"]
+__all__ = ["Point", "contains", "foot", "overlap", "segments_cross", "side", "within"]
 
 Point = tuple[float, float]
 
@@ -76,6 +76,15 @@ def side(line: Sequence[Sequence[float]], point: Sequence[float]) -> float:
     """
     (x0, y0), (x1, y1) = line
     return (x1 - x0) * (point[1] - y0) - (y1 - y0) * (point[0] - x0)
+
+
+def segments_cross(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> bool:
+    """Whether two segments have a point in common; touching ends count.
+
+    >>> segments_cross([[0, 0], [1, 1]], [[0, 1], [1, 0]]), segments_cross([[0, 0], [1, 1]], [[0, 1], [0.4, 0.6]])
+    (True, False)
+    """
+    return side(one, other[0]) * side(one, other[1]) <= 0 and side(other, one[0]) * side(other, one[1]) <= 0
 
 
 def _cut(points: list[Point], axis: int, limit: float, keep_above: bool) -> list[Point]:

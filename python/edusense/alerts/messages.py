@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from edusense.alerts.case import Case
 
-__all__ = ["FORMAT", "alert", "local_time", "refused_answer", "update"]
+__all__ = ["FORMAT", "alert", "local_time", "refused_answer", "silence", "update"]
 
 FORMAT: Final = 1
 """Raised when something is taken away or changes its meaning; additions leave it alone."""
@@ -97,6 +97,31 @@ def refused_answer(
         "school": dict(school),
         "answer": dict(answer),
         **error,
+    }
+
+
+def silence(
+    stream: str, sequence: int, *, school: Mapping[str, Any], what: str, silence: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What destinations are told of a place that is silenced, or not any more.
+
+    Args:
+        stream: what its messages of this kind are numbered in.
+        sequence: its number there.
+        school: `id` and `number`.
+        what: `begun` or `over`.
+        silence: place, end, who and why, and how many findings were left out.
+    """
+    return {
+        "format": FORMAT,
+        "type": "silence",
+        "key": f"{stream}/{sequence}",
+        "case": stream,
+        "sequence": sequence,
+        "status": "actual",
+        "school": dict(school),
+        "what": what,
+        "silence": dict(silence),
     }
 
 

@@ -139,6 +139,14 @@ class Outbox:
         for destination in destinations:
             self._put(destination, attachment.case, None, attachment.name, rank, severity, now_s)
 
+    def repeat(self, stream: str, destinations: Iterable[str], *, severity: int, now_s: float) -> None:
+        """Puts a case's first message, picture and clip into further queues; inside `Database.durably`."""
+        names = [row["name"] for row in self._database.rows("SELECT name FROM attachments WHERE stream = ?", (stream,))]
+        for destination in destinations:
+            self._put(destination, stream, 1, None, MESSAGE, severity, now_s)
+            for name in names:
+                self._put(destination, stream, None, name, STILL if name == "still" else CLIP, severity, now_s)
+
     def _put(
         self,
         destination: str,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from edusense.alerts.finding import Box, Severity
 
-__all__ = ["ForbiddenZone", "Rule", "Sighting", "severity_of"]
+__all__ = ["ForbiddenZone", "Rule", "Sighting", "rule_of", "severity_of"]
 
 INSIDE: Final = 0.25
 """A box is in a zone when so much of it is, or when it stands in it."""
@@ -39,6 +39,22 @@ def severity_of(zone: Any) -> Severity:
     return given or DEFAULT_SEVERITY.get(zone.kind, "moderate")
 
 
+def rule_of(zone: Any, *, closed: Callable[[datetime.date], bool] | None = None) -> Rule | None:
+    """The rule that watches a zone of the site file; None where nobody is to be told of it.
+
+    Args:
+        zone: its table.
+        closed: the school's calendar: whether it is closed on a day.
+    """
+    if zone.kind == "ignore" or (zone.kind == "watch" and not zone.alert):
+        return None
+    if zone.line is not None:
+        from edusense.alerts.lines import LineCrossing
+
+        return LineCrossing(zone, closed=closed)
+    return ForbiddenZone(zone, closed=closed)
+
+
 @dataclass(frozen=True)
 class Sighting:
     """What moved in a camera's picture. Only confirmed motion is shown to rules.
@@ -53,6 +69,7 @@ class Sighting:
         score: how clear it is, 0 to 1.
         clock_error_s: by how much the times may be wrong.
         over: the event is over: `boxes` are all places in which something moved.
+        tracks: numbers of what moves, one for each box, the same from picture to picture; empty where it is not known.
     """
 
     camera: str
@@ -64,6 +81,7 @@ class Sighting:
     score: float = 1.0
     clock_error_s: float = 0.5
     over: bool = False
+    tracks: tuple[int, ...] = ()
 
 
 class Rule(abc.ABC):
@@ -92,12 +110,21 @@ class Rule(abc.ABC):
             A finding; None where there is none.
         """
 
-    def finding(self, sighting: Sighting, kind: str, boxes: tuple[Box, ...], **more: Any) -> Finding:
-        """A finding of this rule about what was seen."""
+    def finding(
+        self, sighting: Sighting, kind: str, boxes: tuple[Box, ...], *, start_s: float | None = None
+    ) -> Finding:
+        """A finding of this rule about what was seen.
+
+        Args:
+            sighting: in which it was seen.
+            kind: what it is.
+            boxes: where.
+            start_s: when it began, Unix seconds; with the motion event by default.
+        """
         return Finding(
             kind,
             sighting.camera,
-            sighting.start_s,
+            sighting.start_s if start_s is None else start_s,
             self.NAME,
             self.VERSION,
             end_s=max(sighting.at_s, sighting.start_s),
@@ -108,7 +135,6 @@ class Rule(abc.ABC):
             boxes=boxes,
             source="motion",
             event=sighting.event,
-            **more,
         )
 
 
@@ -127,7 +153,8 @@ class ForbiddenZone(Rule):
 
     def see(self, sighting: Sighting) -> Finding | None:
         """Finds once an event."""
-        if sighting.event != self._event:
+        begins = sighting.event != self._event
+        if begins:
             self._event, self._since_s, self._found = sighting.event, None, False
         if self._found or not self.schedule.holds(sighting.local):
             return None
@@ -136,11 +163,13 @@ class ForbiddenZone(Rule):
             # Of an event that is over the boxes are of all of it: somebody who stepped aside for a moment is not gone.
             return None
         if self._since_s is None:
-            self._since_s = sighting.start_s if sighting.over else sighting.at_s
+            # Who is in it from the first picture on was there when the event began.
+            self._since_s = sighting.start_s if sighting.over or begins else sighting.at_s
         if sighting.at_s - self._since_s < self.zone.min_s:
             return None
         self._found = True
-        return self.finding(sighting, "forbidden-entry" if self.zone.kind == "forbidden" else "movement", boxes)
+        kind = "forbidden-entry" if self.zone.kind == "forbidden" else "movement"
+        return self.finding(sighting, kind, boxes, start_s=self._since_s)
 
     def _is_in(self, box: Box) -> bool:
         shared = overlap(box, self.zone.polygon)

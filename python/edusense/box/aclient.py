@@ -142,6 +142,19 @@ class AsyncBox:
         """Begins a marked test alert of a zone; as `Box.test_alert`."""
         return (await self._call("test-alert", zone=zone))[0][0]
 
+    async def silence(self, place: str, *, for_s: float, by: str, reason: str | None = None) -> dict[str, Any]:
+        """Silences a zone or camera for a while; as `Box.silence`."""
+        told: dict[str, Any] = {"for": max(1, round(for_s))} | ({} if reason is None else {"reason": reason})
+        return (await self._call("silence", place=place, by=by, **told))[0][0]
+
+    async def silences(self, *, over: bool = False) -> list[dict[str, Any]]:
+        """The silences that are on; as `Box.silences`."""
+        return (await self._call("silences", over=over))[0]
+
+    async def unsilence(self, silence: int, *, by: str) -> dict[str, Any]:
+        """Ends a silence; as `Box.unsilence`."""
+        return (await self._call("unsilence", silence=silence, by=by))[0][0]
+
     async def enter(
         self, terminal: str, pupil: int, *, operator: str, reason: str, words: str | None = None,
         day: str | None = None, slot: str | None = None,

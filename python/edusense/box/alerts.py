@@ -14,18 +14,20 @@ from edusense.alerts import Desk, Finding
 from edusense.alerts.budget import Budget
 from edusense.alerts.courier import Courier
 from edusense.alerts.database import Database
+from edusense.alerts.heartbeat import heartbeat
 from edusense.alerts.registry import destination_class, make_destination, settings_of
-from edusense.alerts.rules import ForbiddenZone, Rule, Sighting, severity_of
+from edusense.alerts.rules import Rule, Sighting, rule_of, severity_of
 from edusense.box.evidence import EvidenceMaker
 from edusense.box.parts import Part
-from edusense.errors import AlertStorageError, EdusenseError, FindingLimitedError
+from edusense.errors import AlertStorageError, EdusenseError, FindingLimitedError, FindingSilencedError
 from edusense.site.hours import no_calendar
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from edusense.alerts import Case, Destination
+    from edusense.alerts.finding import Box
     from edusense.box.log import EventLog
     from edusense.site import Site
     from edusense.video import Engine
@@ -39,6 +41,9 @@ MOST_WAITING: Final = 20_000
 LANE_HUNG_S: Final = 180.0
 """A lane may wait for a slow destination, and for its name to be looked up; only then is it held to hang."""
 
+_TOLD_ON: Final = ("answer", "attached", "answer-refused", "escalated", "silence-begun", "silence-over")
+"""Changes after which there is something new to bring away."""
+
 
 class AlertsPart(Part):
     """The desk, what feeds it, and what empties its outbox.
@@ -47,6 +52,7 @@ class AlertsPart(Part):
         site: the site file.
         log: the event log.
         clip_of: the clip of an event, wherever it is.
+        status: the rows of `status`, for heartbeats.
         closed: whether the school is closed on a day, for the hours of zones.
 
     Raises:
@@ -60,11 +66,13 @@ class AlertsPart(Part):
         log: EventLog,
         clip_of: Callable[[str], bytes],
         *,
+        status: Callable[[], Iterable[Mapping[str, Any]]] = lambda: (),
         closed: Callable[[datetime.date], bool] = no_calendar,
     ) -> None:
         super().__init__("alerts", log)
-        self._closed = closed
+        self._closed, self._status = closed, status
         self._site = site
+        self._turned = float("-inf")
         self.engine: Engine | None = None
         self.desk = Desk(Database(site.data_folder() / "alerts"), site, told=self._told)
         self._evidence = EvidenceMaker(self.desk, lambda: self._site, lambda: self.engine, clip_of)
@@ -72,6 +80,8 @@ class AlertsPart(Part):
         self._rows: queue.Queue[tuple[str, Any]] = queue.Queue(MOST_WAITING)
         self._rules: dict[str, list[Rule]] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
+        self._seen: set[str] = set()
+        """Events of which looks have come."""
         self._cases_of: dict[str, list[str]] = {}
         self._unkept: list[Finding] = []
         self._trouble: str | None = None
@@ -93,9 +103,13 @@ class AlertsPart(Part):
         """The parts that bring alerts away."""
         return [lane for outlet in self._outlets.values() for lane in outlet.lanes]
 
+    def follows(self, camera: str) -> bool:
+        """Whether its rules want to know where somebody is while an event goes on."""
+        return camera in self._rules
+
     def saw(self, row: dict[str, Any]) -> None:
         """Takes news of the engine about motion; returns at once."""
-        if row["camera"] not in self._rules or row["kind"] not in ("motion-confirmed", "motion"):
+        if row["camera"] not in self._rules or row["kind"] not in ("motion-moving", "motion"):
             return
         try:
             self._rows.put_nowait(("motion", row))
@@ -182,6 +196,7 @@ class AlertsPart(Part):
         """Looks at what cameras tell, until it is stopped."""
         while not self.stopping.is_set():
             self.beat()
+            self._desk_turn()
             try:
                 kind, told = self._rows.get(timeout=TURN_S)
             except queue.Empty:
@@ -205,8 +220,9 @@ class AlertsPart(Part):
     def _set_rules(self, site: Site) -> None:
         rules: dict[str, list[Rule]] = {}
         for zone in site.zones:
-            if zone.kind == "forbidden" or (zone.kind == "watch" and zone.alert):
-                rules.setdefault(zone.camera, []).append(ForbiddenZone(zone, closed=self._closed))
+            rule = rule_of(zone, closed=self._closed)
+            if rule is not None:
+                rules.setdefault(zone.camera, []).append(rule)
         self._rules = rules
 
     def _look(self, row: dict[str, Any]) -> None:
@@ -214,7 +230,10 @@ class AlertsPart(Part):
         over = row["kind"] == "motion"
         event = row["id"]
         size = self._size(event)
-        if size is not None:
+        # Look by look it is known where somebody is; an event's own boxes are around all that moved in it.
+        if size is not None and not (over and event in self._seen):
+            if not over:
+                self._seen.add(event)
             sighting = self._sighting(row, size, over)
             for rule in self._rules.get(row["camera"], ()):
                 finding = rule.see(sighting)
@@ -222,6 +241,7 @@ class AlertsPart(Part):
                     self._take(finding)
         if over:
             self._sizes.pop(event, None)
+            self._seen.discard(event)
             for case in self._cases_of.pop(event, ()):
                 if self._record_of(row["camera"]) != "never":
                     self._evidence.clip(self.desk.case(case))
@@ -234,14 +254,17 @@ class AlertsPart(Part):
         return self._sizes.get(event)
 
     def _sighting(self, row: dict[str, Any], size: tuple[int, int], over: bool) -> Sighting:
-        at_s = row["end_s"] if over else row.get("time_s", row["start_s"])
+        at_s = row["end_s"] if over else row.get("at_s") or row.get("time_s", row["start_s"])
         zone = zoneinfo.ZoneInfo(self._site.site.timezone)
-        boxes = []
-        for x, y, width, height in row["regions"]:
+        boxes: list[Box] = []
+        tracks: list[int] = []
+        numbers = row.get("tracks") or ()
+        for index, (x, y, width, height) in enumerate(row["regions"]):
             left, top = min(x / size[0], 1.0), min(y / size[1], 1.0)
             box = (left, top, min(width / size[0], 1.0 - left), min(height / size[1], 1.0 - top))
             if box[2] > 0 and box[3] > 0:
                 boxes.append(box)
+                tracks += numbers[index : index + 1]
         return Sighting(
             row["camera"],
             row["id"],
@@ -252,12 +275,13 @@ class AlertsPart(Part):
             score=row.get("score") or 0.0,
             clock_error_s=row.get("clock_error_s") or 0.5,
             over=over,
+            tracks=tuple(tracks),
         )
 
     def _take(self, finding: Finding) -> None:
         try:
             case = self.desk.take(finding)
-        except FindingLimitedError:
+        except (FindingLimitedError, FindingSilencedError):
             return
         except AlertStorageError as error:
             self._keep_for_later(finding, error)
@@ -287,6 +311,17 @@ class AlertsPart(Part):
             self._unkept.append(finding)
         else:
             self.lost += 1
+
+    def _desk_turn(self) -> None:
+        """What time brings to cases, also while news comes without an end."""
+        now = time.monotonic()
+        if now - self._turned < TURN_S:
+            return
+        self._turned = now
+        try:
+            self.desk.turn()
+        except AlertStorageError as error:
+            logger.debug("alerts: %s; tried again", error)
 
     def _turn(self) -> None:
         """What is due when nothing happens."""
@@ -318,7 +353,7 @@ class AlertsPart(Part):
         outlets = {}
         for entry in site.destinations:
             old = self._outlets.get(entry.id)
-            made = _Outlet(site, entry, self.desk, self._budget, self.log)
+            made = _Outlet(site, entry, self.desk, self._budget, self.log, self._heartbeat)
             if old is not None and old.mark == made.mark:
                 outlets[entry.id] = old
                 continue
@@ -332,6 +367,17 @@ class AlertsPart(Part):
         if self.state != "starting":
             self.start_lanes()
 
+    def _heartbeat(self, destination: str) -> Mapping[str, Any]:
+        """What a destination is told of the box's state."""
+        return heartbeat(
+            self._status(),
+            school={"id": self._site.site.id, "number": self._site.site.number},
+            timezone=self._site.site.timezone,
+            now_s=time.time(),
+            waiting=self.desk.outbox.waiting(destination),
+            silences=(silence.to_json() for silence in self.desk.silences()),
+        )
+
     def start_lanes(self) -> None:
         """Begins to bring alerts away."""
         for outlet in self._outlets.values():
@@ -340,7 +386,7 @@ class AlertsPart(Part):
     def _told(self, row: dict[str, Any]) -> None:
         """A change of a case, on the disk by now: to the event log."""
         self.log.append("alert", **row)
-        if row["entry"] in ("answer", "attached", "answer-refused"):
+        if row["entry"] in _TOLD_ON:
             for outlet in self._outlets.values():
                 outlet.wake()
 
@@ -348,7 +394,15 @@ class AlertsPart(Part):
 class _Outlet:
     """One destination: its courier, and a part for each of its lanes."""
 
-    def __init__(self, site: Site, entry: Any, desk: Desk, budget: Budget, log: EventLog) -> None:
+    def __init__(
+        self,
+        site: Site,
+        entry: Any,
+        desk: Desk,
+        budget: Budget,
+        log: EventLog,
+        heartbeat: Callable[[str], Mapping[str, Any]],
+    ) -> None:
         self.id = entry.id
         self.driver = entry.driver
         self.lanes: list[Part] = []
@@ -373,7 +427,7 @@ class _Outlet:
         def changed(row: dict[str, Any]) -> None:
             log.append("destination", **row)
 
-        courier = Courier(entry.id, desk, make, changed=changed)
+        courier = Courier(entry.id, desk, make, heartbeat=heartbeat, changed=changed)
         self._courier = courier
         lanes: list[tuple[str, Callable[[threading.Event, Callable[[], None]], None]]] = [
             (f"messages {number + 1}" if cls.LANES > 1 else "messages", courier.deliver) for number in range(cls.LANES)
@@ -382,6 +436,8 @@ class _Outlet:
             lanes.append(("clips", courier.deliver_clips))
         if cls.ANSWERS:
             lanes.append(("answers", courier.listen))
+        if cls.HEARTBEATS:
+            lanes.append(("heartbeat", courier.pulse))
         self.lanes = [_Lane(f"{entry.id}: {name}", log, work) for name, work in lanes]
 
     def start(self) -> None:

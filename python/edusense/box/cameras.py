@@ -276,8 +276,8 @@ class CamerasPart(Part):
         """Cameras that the engine has from now on go on from what their gates had learned."""
         for name, source in named.items():
             held = self._held.get(name)
-            # Whatever but its zones has changed, the engine calls it anew and knows nothing of it.
-            anew = held is None or replace(held, zones=source.zones) != source
+            # Whatever else has changed, the engine calls it anew and knows nothing of it.
+            anew = held is None or replace(held, zones=source.zones, followed=source.followed) != source
             if anew and name in self._kept:
                 engine.restore_gate(name, self._kept[name])
 
@@ -303,6 +303,7 @@ class CamerasPart(Part):
             password=None if login is None else login.password,
             keep_url=None if addresses.keep == addresses.watch else addresses.keep,
             zones=self._zones_of(camera.id),
+            followed=self._alerts is not None and self._alerts.follows(camera.id),
         )
 
     def _zones_of(self, camera: str) -> tuple[Zone, ...]:
@@ -336,6 +337,8 @@ class CamerasPart(Part):
         """One piece of the engine's news, to the log."""
         if self._alerts is not None and row["kind"].startswith("motion"):
             self._alerts.saw(row)
+        if row["kind"] == "motion-moving":
+            return  # for rules: five a second would bury everything else in the log
         # When the box wrote it down is the log's own `time_s`; when the engine said it differs by less than a look.
         row = {key: _short(value) for key, value in row.items() if key != "time_s"}
         kind = row.pop("kind")

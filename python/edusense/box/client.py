@@ -311,6 +311,39 @@ class Box:
         with self._ask("test-alert", zone=zone) as answer:
             return next(answer.rows())
 
+    def silence(self, place: str, *, for_s: float, by: str, reason: str | None = None) -> dict[str, Any]:
+        """Lets findings of a zone or a whole camera open no case for a while; they are counted.
+
+        Args:
+            place: a zone's id, or a camera's.
+            for_s: for how long, in seconds; at most a week.
+            by: who says so.
+            reason: why, in their words.
+
+        Returns:
+            The silence's row: `id`, `zone`, `camera`, `since_s`, `until_s`, `by`, `reason`, `count`, `over`.
+
+        Raises:
+            UsageError: there is no such place, nobody's name, or an end that cannot be.
+        """
+        told: dict[str, Any] = {"for": max(1, round(for_s))} | ({} if reason is None else {"reason": reason})
+        with self._ask("silence", place=place, by=by, **told) as answer:
+            return next(answer.rows())
+
+    def silences(self, *, over: bool = False) -> list[dict[str, Any]]:
+        """The silences that are on, the newest first; `over`: also those that have ended."""
+        with self._ask("silences", over=over) as answer:
+            return list(answer.rows())
+
+    def unsilence(self, silence: int, *, by: str) -> dict[str, Any]:
+        """Ends a silence before its time.
+
+        Raises:
+            CaseUnknownError: no such silence is on.
+        """
+        with self._ask("unsilence", silence=silence, by=by) as answer:
+            return next(answer.rows())
+
     def enter(
         self, terminal: str, pupil: int, *, operator: str, reason: str, words: str | None = None,
         day: str | None = None, slot: str | None = None,

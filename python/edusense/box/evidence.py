@@ -95,7 +95,9 @@ class EvidenceMaker:
         engine = self._engine()
         if engine is None or case.camera is None:
             return
-        zones = [zone.polygon for zone in self._site().zones if zone.id == case.zone]
+        of_case = [zone for zone in self._site().zones if zone.id == case.zone]
+        # Of a zone with a line it is the line that was crossed.
+        zones = [zone.polygon if zone.line is None else zone.line for zone in of_case]
         still = None
         if case.event is not None:
             with contextlib.suppress(EdusenseError):

@@ -82,6 +82,14 @@ REQUESTS: dict[str, dict[str, Argument]] = {
     },
     "raise-finding": {"finding": Argument(dict, required=True), "bytes": Argument(int)},
     "test-alert": {"zone": Argument(str, required=True)},
+    "silence": {
+        "place": Argument(str, required=True),
+        "for": Argument(int, required=True),
+        "by": Argument(str, required=True),
+        "reason": Argument(str, most=500),
+    },
+    "silences": {"over": Argument(bool)},
+    "unsilence": {"silence": Argument(int, required=True), "by": Argument(str, required=True)},
     "enter": {
         "terminal": Argument(str, required=True),
         "pupil": Argument(int, required=True),

@@ -103,6 +103,15 @@ class Service(Protocol):
     def test_alert(self, zone: str, by: str) -> Mapping[str, Any]:
         """A marked test, on behalf of the process `by`."""
 
+    def silence(self, place: str, for_s: int, by: str, reason: str | None) -> Mapping[str, Any]:
+        """A zone or camera is silenced for so many seconds."""
+
+    def silences(self, over: bool) -> Iterable[Mapping[str, Any]]:
+        """The silences that are on; `over`: also those that are not any more."""
+
+    def unsilence(self, silence: int, by: str) -> Mapping[str, Any]:
+        """A silence is ended."""
+
     def enter(self, terminal: str, pupil: int, operator: str, reason: str, **more: Any) -> Mapping[str, Any]:
         """A meal by hand."""
 
@@ -293,6 +302,12 @@ class SocketServer:
                 await self._row(client, service.raise_finding, told["finding"], still, client.name)
             case "test-alert":
                 await self._row(client, service.test_alert, told["zone"], client.name)
+            case "silence":
+                await self._row(client, service.silence, told["place"], told["for"], told["by"], told.get("reason"))
+            case "silences":
+                await self._rows(client, service.silences, told.get("over", False))
+            case "unsilence":
+                await self._row(client, service.unsilence, told["silence"], told["by"])
             case "enter" | "reverse" | "confirm-clock" as name:
                 # Somebody is named for it; which process it came from stands in the log.
                 logger.info("socket: %s: %s", client.name, name)

@@ -91,7 +91,7 @@ class Supervisor:
         self._clips = ClipsPart(self._store, self.log)
         try:
             days = SchoolDays(lambda: self.site)
-            self._alerts = AlertsPart(self.site, self.log, self.clip, closed=days.closed)
+            self._alerts = AlertsPart(self.site, self.log, self.clip, status=self.status, closed=days.closed)
         except BaseException:
             self.log.close()
             self._lock.close()
@@ -261,6 +261,20 @@ class Supervisor:
     def test_alert(self, zone: str, by: str) -> Mapping[str, Any]:
         """A marked test on its whole way."""
         return {"kind": "case", **self._alerts.test(zone, by).to_json()}
+
+    def silence(self, place: str, for_s: int, by: str, reason: str | None) -> Mapping[str, Any]:
+        """A zone or camera whose findings open no case for a while."""
+        made = self._alerts.desk.silence(place, until_s=time.time() + for_s, by=by, reason=reason)
+        return {"kind": "silence", **made.to_json()}
+
+    def silences(self, over: bool) -> Iterator[Mapping[str, Any]]:
+        """The silences that are on, or all."""
+        for silence in self._alerts.desk.silences(over=None if over else False):
+            yield {"kind": "silence", **silence.to_json()}
+
+    def unsilence(self, silence: int, by: str) -> Mapping[str, Any]:
+        """Ends a silence."""
+        return {"kind": "silence", **self._alerts.desk.unsilence(silence, by=by).to_json(), "over": True}
 
     # How it is run.
 

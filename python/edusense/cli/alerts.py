@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from edusense.cli.alerts_silence import silence, silences, unsilence
 from edusense.cli.exports import record_export
 from edusense.cli.output import json_option, row, rows, site_option, talk
 from edusense.errors import BoxNotRunningError, PermissionDeniedError
@@ -24,7 +25,7 @@ WITHIN_S: Final = 30.0
 
 @click.group(name="alerts")
 def command() -> None:
-    """Alerts: list them, show where they went, answer them, test the way.
+    """Alerts: list them, show where they went, answer them, silence a place, test the way.
 
     \b
     Examples:
@@ -176,6 +177,10 @@ def verify(site_path: str, as_json: bool) -> None:
     row(told, as_json=as_json, text=f"{position} entries, each follows from those before it; head {head.hex()}")
 
 
+for _more in (silence, silences, unsilence):
+    command.add_command(_more)
+
+
 class _Cases:
     """The cases of a site: asked of the box, or read from its database where none runs."""
 
@@ -322,6 +327,8 @@ def _told(entry: Mapping[str, Any]) -> str:
             return f"{told['name']}, {told['bytes'] / 1000:.0f} kB"
         case "opened" | "again":
             return f"{entry['entry']}: {entry['finding']['kind']}"
+        case "escalated":
+            return f"nobody answered in time: {entry['severity']} now, told: {', '.join(entry['told']) or 'nobody'}"
         case "refused" | "expired":
             return f"{entry['part']} {entry['entry']} at {entry['destination']}: {entry['reason']}"
         case _:

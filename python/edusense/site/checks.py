@@ -47,6 +47,7 @@ _REFERENCES: Final = (
     ("terminals", "readers", "readers", "reader"),
     ("zones", "camera", "cameras", "camera"),
     ("zones", "alert", "destinations", "destination"),
+    ("zones", "escalate", "destinations", "destination"),
     ("destinations", "credentials", "credentials", "credentials"),
 )
 """Table, key, and the table whose ids the key names."""
@@ -65,6 +66,7 @@ def problems_between(data: Mapping[str, Any], line_of: Callable[[Loc], int | Non
         *_same_stream(data, line_of),
         *_shared_readers(data, line_of),
         *_doors(data),
+        *_lines(data),
         *_open_to_others(data),
         *_hub_in_clear(data),
         *_dangling(data),
@@ -172,6 +174,26 @@ def _doors(data: Mapping[str, Any]) -> Iterator[Problem]:
                 what = "two of green, red and sound are one line" if lines else "none of green, red and sound is given"
                 hint = 'light = { chip = "/dev/gpiochip0", green = 17, red = 27, sound = 22 }'
                 yield Problem("site-value", (*loc, "light"), f"{who(loc, data)}{what}", hint)
+
+
+def _lines(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """What makes no sense of a zone with a line, or without one."""
+    from edusense.site.models import Zone  # which imports this file
+
+    for loc, table in _tables(data, "zones"):
+        name = who(loc, data)
+        if "line" not in table:
+            if "polygon" not in table and not _misspelt(table, Zone, {"polygon"}):
+                yield Problem("site-value", loc, f"{name}a `polygon` is missing", "its corners in order around it")
+            if "direction" in table:
+                hint = "line = [[0.2, 0.5], [0.8, 0.5]]"
+                yield Problem("site-value", (*loc, "direction"), f"{name}`direction` is of a `line`", hint, at_key=True)
+        elif table.get("kind") == "ignore":
+            hint = 'kind = "forbidden", or "watch" with an `alert`'
+            yield Problem("site-value", (*loc, "line"), f"{name}an `ignore` zone has no `line`", hint, at_key=True)
+        elif "min_s" in table:
+            what = "`min_s` does not go with a `line`: crossing it takes no time"
+            yield Problem("site-value", (*loc, "min_s"), f"{name}{what}", "leave one of them out", at_key=True)
 
 
 def _open_to_others(data: Mapping[str, Any]) -> Iterator[Problem]:

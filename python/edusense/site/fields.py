@@ -32,6 +32,7 @@ __all__ = [
     "FilePath",
     "Hours",
     "Id",
+    "Line",
     "ListenAddress",
     "Mac",
     "Name",
@@ -319,6 +320,12 @@ def _polygon(value: list[list[float]]) -> list[list[float]]:
     return value
 
 
+def _line(value: list[list[float]]) -> list[list[float]]:
+    if value[0] == value[1]:
+        raise wrong("the line has no length: its two points are one")
+    return value
+
+
 def _crosses(points: list[tuple[float, float]]) -> bool:
     """Whether two sides that do not share a corner meet."""
     Corner = tuple[float, float]  # noqa: N806 - a type
@@ -375,4 +382,5 @@ Template = Annotated[
 Hours = Annotated[str, AfterValidator(_hours), WithJsonSchema({"type": "string", "examples": ["mon-fri 18:00-07:00"]})]
 Days = Annotated[str, AfterValidator(_week), WithJsonSchema({"type": "string", "examples": ["mon-fri"]})]
 Point = Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=2, max_length=2)]
+Line = Annotated[list[Point], Field(min_length=2, max_length=2), AfterValidator(_line)]
 Polygon = Annotated[list[Point], Field(min_length=3, max_length=64), AfterValidator(_polygon)]

@@ -22,6 +22,7 @@ from edusense.site.fields import (
     FilePath,
     Hours,
     Id,
+    Line,
     ListenAddress,
     Mac,
     Name,
@@ -393,7 +394,11 @@ class Zone(_Table):
 
     id: Id = Field(description="The zone's id.")
     camera: Id = Field(description="The camera whose picture it is in.")
-    polygon: Polygon = Field(description="Its corners in order, as shares of the picture: [0, 0] is the upper left.")
+    polygon: Polygon = Field(
+        default_factory=lambda: [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]],
+        description="Its corners in order, as shares of the picture: [0, 0] is the upper left. Only with a `line` the "
+        "whole picture by default.",
+    )
     kind: Literal["forbidden", "watch", "ignore"] = Field(
         description="What motion in it means: `ignore`, no event; `watch`, the camera is watched there and in "
         "its `forbidden` zones only; `forbidden`, an alert."
@@ -407,6 +412,17 @@ class Zone(_Table):
         default=0.001, ge=0, le=1, description="Only what covers so much of the picture inside the zone counts."
     )
     min_s: float = Field(default=0.0, ge=0, le=3600, description="Only what stays in it for so many seconds counts.")
+    line: Line | None = Field(default=None, description="Two points of a line: only crossing it counts.")
+    direction: Literal["left", "right", "any"] = Field(
+        default="any", description="Which way, as seen by somebody who looks along the line from its first point."
+    )
+    escalate_s: float | None = Field(
+        default=None,
+        ge=0,
+        le=86_400,
+        description="An alert that nobody answers for so many seconds becomes graver: 300 where severe. 0: never.",
+    )
+    escalate: list[Id] = Field(default_factory=list, description="Destinations that are told then, too.")
 
 
 class Destination(_Table):

@@ -51,6 +51,7 @@ class CameraSource:
         keep_url: the stream that clips are cut from, where it is another; received, never looked at.
         zones: where motion counts: objects or mappings with `kind` (`watch`, `ignore`, `forbidden`) and `polygon`, as
             in the site file; with a `watch` zone only there (and where it is forbidden), never in an `ignore` zone.
+        followed: whether each look in which something moves is told (`motion-moving`).
     """
 
     id: str
@@ -59,6 +60,7 @@ class CameraSource:
     password: str | None = field(default=None, repr=False)
     keep_url: str | None = None
     zones: tuple[Any, ...] = ()
+    followed: bool = False
 
     @classmethod
     def of(cls, camera: CameraSource | Mapping[str, Any] | Any) -> CameraSource:
@@ -85,8 +87,9 @@ class EngineEvent:
     """A piece of news of the engine.
 
     Attributes:
-        kind: `motion-suspected` (the gate fired), `motion-confirmed` (pixels moved; it goes on), `motion-withdrawn`
-            (they did not), `motion` (a confirmed event is over: its whole row), `camera` (a stream's state changed).
+        kind: `motion-suspected` (the gate fired), `motion-confirmed` (pixels moved; it goes on), `motion-moving` (one
+            look of a camera that is followed), `motion-withdrawn` (they did not), `motion` (a confirmed event is over:
+            its whole row), `camera` (a stream's state changed).
         camera: the camera's id.
         time_s: when it was said, Unix seconds.
         state: of motion: `suspected`, `confirmed`, `withdrawn`; of a stream: `waiting`, `connecting`, `playing`,
@@ -96,6 +99,8 @@ class EngineEvent:
         end_s: when it ended.
         score: how clear it was, 0 to 1.
         regions: boxes `(x, y, width, height)` in pixels of the stream's cropped picture.
+        tracks: of `motion-moving`: numbers of what moves, one for each region, the same from look to look.
+        at_s: of `motion-moving`: the picture's time.
         clock_error_s: what receive times leave open about `start_s` and `end_s`.
         decoder: who decoded its pictures.
         reason: in words: of a state, or of a withdrawal.
@@ -120,6 +125,8 @@ class EngineEvent:
     regions: tuple[tuple[int, int, int, int], ...] = ()
     clock_error_s: float | None = None
     decoder: str | None = None
+    tracks: tuple[int, ...] = ()
+    at_s: float | None = None
     reason: str | None = None
     stream: str | None = None
     code: str | None = None
@@ -264,6 +271,7 @@ class Engine:
         self._sources = sources
         for name, (watch, ignore) in zones.items():
             self._native.set_zones(name, watch, ignore)
+            self._native.set_followed(name, sources[name].followed)
 
     def _found(self, name: str, found: Found) -> None:
         """A camera has said where its streams are."""
@@ -302,6 +310,21 @@ class Engine:
         if not self._native.set_zones(camera_id, *by_kind(zones)):
             raise UsageError(f"the engine has no camera `{camera_id}`")
 
+    def set_followed(self, camera_id: str, followed: bool) -> None:
+        """Says whether each look in which something moves is told (`motion-moving`), from the next one on.
+
+        For whoever must know where somebody is while an event goes on; else an event is told when it begins and ends.
+
+        Args:
+            camera_id: which camera.
+            followed: whether.
+
+        Raises:
+            UsageError: there is no such camera.
+        """
+        if not self._native.set_followed(camera_id, followed):
+            raise UsageError(f"the engine has no camera `{camera_id}`")
+
     def events(self, timeout: float | None = None) -> Iterator[EngineEvent]:
         """News as they come. An event is given once: to one reader.
 
@@ -316,7 +339,8 @@ class Engine:
             left = _POLL_S if deadline is None else min(_POLL_S, deadline - time.monotonic())
             row = self._native.next_event(max(0.0, left))
             if row is not None:
-                yield EngineEvent(**row | {"regions": tuple(row.get("regions") or ())}, engine=weakref.ref(self))
+                row |= {"regions": tuple(row.get("regions") or ()), "tracks": tuple(row.get("tracks") or ())}
+                yield EngineEvent(**row, engine=weakref.ref(self))
                 deadline = None if timeout is None else time.monotonic() + timeout
             elif self._native.drained() or (deadline is not None and time.monotonic() >= deadline):
                 return

@@ -129,7 +129,15 @@ def _box(
         return
     from edusense.video.watch import watch_file
 
-    rows = watch_file(source, watch=zones[0], ignore=zones[1], on_damage=on_damage, on_progress=on_progress, **settings)
+    rows = watch_file(
+        source,
+        watch=zones[0],
+        ignore=zones[1],
+        on_damage=on_damage,
+        on_progress=on_progress,
+        followed=False,
+        **settings,
+    )
     for row in rows:
         if row["kind"] == "motion":
             regions = tuple(tuple(region) for region in row["regions"])

@@ -28,6 +28,7 @@ def watch_file(
     ignore: Iterable[Polygon] = (),
     on_damage: Callable[[Damage], None] | None = None,
     on_progress: Callable[[float], None] | None = None,
+    followed: bool = False,
     **settings: float,
 ) -> Iterator[dict[str, Any]]:
     """Watches a file by the box's rules.
@@ -40,11 +41,13 @@ def watch_file(
         ignore: polygons in which nothing counts.
         on_damage: called for each damaged part; without it damage is only logged.
         on_progress: called now and then with the seconds of the source that have been watched.
+        followed: also tell each look in which something moves (`motion-moving`).
         **settings: as for `Engine`.
 
     Yields:
         Rows `{"kind", "id", "start_s", "end_s", "score", "regions"}` with the kinds of `EngineEvent`, times in seconds
-        from the start of the file, in the order in which the box would have said them.
+        from the start of the file, in the order in which the box would have said them; `motion-moving` also has
+        `tracks` and `at_s`.
 
     Raises:
         UsageError: a polygon is none.
@@ -60,6 +63,7 @@ def watch_file(
             )
         watching = _native.Watch(codec, **settings)
         watching.set_zones(polygons(watch, "watch"), polygons(ignore, "ignore"))
+        watching.set_followed(followed)
         for data, at_s, key in opened.units():
             yield from watching.push(data, round(at_s * TICKS), key)
             if on_progress is not None:

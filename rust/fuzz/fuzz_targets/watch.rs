@@ -116,6 +116,7 @@ fuzz_target!(|input: Input| {
         for event in events {
             match event {
                 WatchEvent::Confirmed { id, .. } => assert!(confirmed.insert(id), "confirmed once"),
+                WatchEvent::Moving { id, .. } => assert!(confirmed.contains(&id), "confirmed before"),
                 WatchEvent::Ended { id, .. } => {
                     assert!(confirmed.contains(&id), "ended after it was confirmed")
                 }

@@ -60,6 +60,8 @@ pub struct Look {
     pub moved: bool,
     /// Where, in pixels of the full cropped picture.
     pub regions: Vec<Region>,
+    /// Numbers of what moves, one for each of `regions`: the same from look to look as long as it is followed.
+    pub tracks: Vec<u64>,
     /// Where it has been since it began, with the looks before it was known to move.
     pub trail: Vec<Region>,
     /// How clearly, 0 to 1; 0 when nothing moves.
@@ -119,6 +121,7 @@ pub struct Detector {
     evidence: Vec<f32>,
     scratch: Vec<f32>,
     tracks: Vec<Track>,
+    next_track: u64,
     /// Since when the light has been changing.
     light_since_s: Option<f64>,
     light_last_s: f64,
@@ -150,6 +153,7 @@ impl Detector {
             evidence: Vec::new(),
             scratch: Vec::new(),
             tracks: Vec::new(),
+            next_track: 0,
             light_since_s: None,
             light_last_s: f64::NEG_INFINITY,
         }
@@ -319,7 +323,14 @@ impl Detector {
             before_s: t_s - gap_s,
             until_s: t_s - age_s + gap_s / 2.0,
         };
-        follow(&mut self.tracks, &components, when, now.width, rule);
+        follow(
+            &mut self.tracks,
+            &components,
+            when,
+            now.width,
+            rule,
+            &mut self.next_track,
+        );
         self.warm(t_s, gap_s, &evidence, now.width);
         (self.evidence, self.scratch, self.single) = (evidence, scratch, single);
         self.report(t_s, now, differing as f32 / now.data.len() as f32, lit)
@@ -425,6 +436,7 @@ impl Detector {
                 look.since_s = look.since_s.min((track.quiet_s + track.first_s) / 2.0);
                 until_s = until_s.max(track.until_s);
                 look.regions.push(self.region(&track.place, now));
+                look.tracks.push(track.id);
                 look.trail.push(self.region(&track.trail, now));
                 weight += track.place.weight;
             } else {
@@ -466,6 +478,7 @@ fn nothing(t_s: f64) -> Look {
         t_s,
         moved: false,
         regions: Vec::new(),
+        tracks: Vec::new(),
         trail: Vec::new(),
         score: 0.0,
         share: 0.0,

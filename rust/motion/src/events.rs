@@ -173,6 +173,7 @@ mod tests {
             t_s,
             moved,
             regions,
+            tracks: Vec::new(),
             trail,
             score,
             share: 0.0,

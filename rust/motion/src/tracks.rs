@@ -15,6 +15,8 @@ const REACH: f64 = 4.0;
 /// Something that has been changing.
 #[derive(Clone, Debug)]
 pub(crate) struct Track {
+    /// Its number in its detector: the same as long as it is followed; where two turn out to be one, the older's.
+    pub(crate) id: u64,
     /// Where it was seen last.
     pub(crate) place: Component,
     /// Where it has been all along.
@@ -66,6 +68,7 @@ pub(crate) fn follow(
     when: When,
     width: usize,
     rule: Rule,
+    next_id: &mut u64,
 ) {
     let When {
         now_s,
@@ -93,7 +96,8 @@ pub(crate) fn follow(
                 index += 1;
             }
         }
-        let mut track = joined.unwrap_or(Track {
+        let mut track = joined.unwrap_or_else(|| Track {
+            id: std::mem::replace(next_id, next_id.wrapping_add(1)),
             place: *component,
             trail: *component,
             quiet_s: before_s,
@@ -142,6 +146,7 @@ fn union(one: Track, other: Track) -> Track {
         std::cmp::Ordering::Greater => old.place,
     };
     Track {
+        id: old.id,
         place,
         trail: old.trail.joined(&new.trail),
         quiet_s: old.quiet_s,

@@ -131,6 +131,11 @@ impl Engine {
         py.outside(|| Ok::<_, NativeError>(self.engine.set_zones(camera, Zones { watch, ignore })))
     }
 
+    /// Whether each look of a camera in which something moves is told. False: no such camera.
+    fn set_followed(&self, py: Python<'_>, camera: &str, followed: bool) -> PyResult<bool> {
+        py.outside(|| Ok::<_, NativeError>(self.engine.set_followed(camera, followed)))
+    }
+
     fn next_event<'py>(
         &self,
         py: Python<'py>,
@@ -290,6 +295,7 @@ fn stage_kind(stage: Stage) -> (&'static str, &'static str) {
     match stage {
         Stage::Suspected => ("motion-suspected", "suspected"),
         Stage::Confirmed => ("motion-confirmed", "confirmed"),
+        Stage::Moving => ("motion-moving", "confirmed"),
         Stage::Withdrawn => ("motion-withdrawn", "withdrawn"),
         Stage::Ended => ("motion", "confirmed"),
     }
@@ -307,6 +313,8 @@ fn event_row(py: Python<'_>, event: stream::EngineEvent) -> PyResult<Bound<'_, P
             end_s,
             score,
             regions,
+            tracks,
+            at_s,
             clock_error_s,
             decoder,
             reason,
@@ -319,6 +327,10 @@ fn event_row(py: Python<'_>, event: stream::EngineEvent) -> PyResult<Bound<'_, P
             row.set_item("end_s", end_s)?;
             row.set_item("score", score)?;
             row.set_item("regions", boxes(&regions))?;
+            if stage == Stage::Moving {
+                row.set_item("tracks", tracks)?;
+                row.set_item("at_s", at_s)?;
+            }
             row.set_item("clock_error_s", clock_error_s)?;
             row.set_item("decoder", decoder)?;
             row.set_item("reason", reason)?;
@@ -431,6 +443,14 @@ impl Watch {
         })
     }
 
+    /// Whether each look in which something moves is told.
+    fn set_followed(&self, py: Python<'_>, followed: bool) -> PyResult<()> {
+        py.outside(|| {
+            self.held().0.set_followed(followed);
+            Ok::<_, NativeError>(())
+        })
+    }
+
     /// Takes the next access unit. `pts`: 90 kHz ticks.
     fn push<'py>(
         &self,
@@ -502,6 +522,7 @@ impl Watch {
 }
 
 fn watch_row(py: Python<'_>, event: WatchEvent) -> PyResult<Bound<'_, PyDict>> {
+    let mut numbers = None;
     let (kind, id, start_s, end_s, score, regions) = match event {
         WatchEvent::Suspected { id, at_s } => ("motion-suspected", id, at_s, None, 0.0, Vec::new()),
         WatchEvent::Withdrawn { id, at_s, .. } => {
@@ -513,6 +534,16 @@ fn watch_row(py: Python<'_>, event: WatchEvent) -> PyResult<Bound<'_, PyDict>> {
             score,
             regions,
         } => ("motion-confirmed", id, start_s, None, score, regions),
+        WatchEvent::Moving {
+            id,
+            at_s,
+            score,
+            regions,
+            tracks,
+        } => {
+            numbers = Some(tracks);
+            ("motion-moving", id, at_s, None, score, regions)
+        }
         WatchEvent::Ended {
             id,
             start_s,
@@ -528,6 +559,10 @@ fn watch_row(py: Python<'_>, event: WatchEvent) -> PyResult<Bound<'_, PyDict>> {
     row.set_item("end_s", end_s)?;
     row.set_item("score", score)?;
     row.set_item("regions", boxes(&regions))?;
+    if let Some(numbers) = numbers {
+        row.set_item("tracks", numbers)?;
+        row.set_item("at_s", start_s)?;
+    }
     Ok(row)
 }
 

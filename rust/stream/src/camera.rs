@@ -129,6 +129,10 @@ impl Camera {
         lock(&self.watched).watch.set_zones(zones);
     }
 
+    pub(crate) fn set_followed(&self, followed: bool) {
+        lock(&self.watched).watch.set_followed(followed);
+    }
+
     pub(crate) fn take_look(&self, depth: crate::look::Depth) -> Option<Look> {
         lock(&self.watched).watch.take(depth)
     }
@@ -196,6 +200,7 @@ impl Camera {
             let number = match &event {
                 WatchEvent::Suspected { id, .. }
                 | WatchEvent::Confirmed { id, .. }
+                | WatchEvent::Moving { id, .. }
                 | WatchEvent::Withdrawn { id, .. }
                 | WatchEvent::Ended { id, .. } => *id,
             };
@@ -204,6 +209,7 @@ impl Camera {
                 .entry(number)
                 .or_insert_with(|| inner.event_id(&self.id))
                 .clone();
+            let (mut tracks, mut look_s) = (Vec::new(), None);
             let (stage, start_s, end_s, score, regions, reason) = match event {
                 WatchEvent::Suspected { at_s, .. } => {
                     (Stage::Suspected, at_s, None, 0.0, Vec::new(), None)
@@ -229,6 +235,17 @@ impl Camera {
                     self.hold(watched, &id, start_s - inner.settings.pre_roll_s);
                     (Stage::Confirmed, start_s, None, score, regions, None)
                 }
+                WatchEvent::Moving {
+                    at_s,
+                    score,
+                    regions,
+                    tracks: numbers,
+                    ..
+                } => {
+                    (tracks, look_s) = (numbers, Some(at_s));
+                    let start_s = watched.last_event_s.unwrap_or(at_s);
+                    (Stage::Moving, start_s, None, score, regions, None)
+                }
                 WatchEvent::Ended {
                     start_s,
                     end_s,
@@ -252,6 +269,8 @@ impl Camera {
                     end_s,
                     score,
                     regions,
+                    tracks,
+                    at_s: look_s,
                     clock_error_s,
                     decoder,
                     reason,

@@ -319,6 +319,13 @@ impl Engine {
             .is_some()
     }
 
+    /// Says whether each look of a camera in which something moves is told; it goes on undisturbed. False, if there is none
+    /// of that id.
+    pub fn set_followed(&self, id: &str, followed: bool) -> bool {
+        let camera = lock(&self.inner.cameras).get(id);
+        camera.map(|camera| camera.set_followed(followed)).is_some()
+    }
+
     /// Calls a camera now, whatever happened before. False, if there is none of that id.
     pub fn retry(&self, id: &str) -> bool {
         let running = lock(&self.running);

@@ -37,6 +37,10 @@ pub enum News {
         score: f32,
         /// Boxes in pixels of the cropped picture.
         regions: Vec<Region>,
+        /// Numbers of what moves, one for each region, where it is followed.
+        tracks: Vec<u64>,
+        /// The look's time, where it is followed.
+        at_s: Option<f64>,
         /// What receive times leave open about these times.
         clock_error_s: f64,
         /// Who decoded its pictures.
@@ -66,6 +70,8 @@ pub enum Stage {
     Suspected,
     /// Pixels moved.
     Confirmed,
+    /// It goes on: one look of a camera that is followed.
+    Moving,
     /// Pixels did not.
     Withdrawn,
     /// A confirmed event is over.

@@ -10,6 +10,7 @@
 //! pool and a file read from end to end use the same rules.
 
 mod kinds;
+mod moving;
 mod place;
 mod probes;
 mod restart;
@@ -26,6 +27,7 @@ use crate::gating::{GateStatus, Gating};
 use crate::gops::{GopBuffer, Pushed, Unit};
 use crate::look::{Depth, Done, Look, Shot, choose};
 use crate::timeline::TICKS;
+use moving::Moving;
 use probes::Probes;
 
 pub(crate) use probes::Probe;
@@ -77,6 +79,8 @@ struct Open {
     start_s: f64,
     suspected: bool,
     confirmed: bool,
+    /// What moved before it was confirmed, where that is followed.
+    held: Vec<Moving>,
     best: f32,
     shot: Option<Shot>,
 }
@@ -98,6 +102,7 @@ pub struct CameraWatch {
     probes: Probes,
     detector: Option<Detector>,
     zones: Arc<Zones>,
+    followed: bool,
     tracker: EventTracker,
     progress: Option<Progress>,
     pending: VecDeque<Pending>,
@@ -131,6 +136,7 @@ impl CameraWatch {
             probes: Probes::new(settings.probe_s),
             detector: Some(Detector::new(settings.motion)),
             zones: Arc::default(),
+            followed: false,
             tracker: EventTracker::new(&settings.motion),
             progress: None,
             pending: VecDeque::new(),
@@ -462,6 +468,7 @@ impl CameraWatch {
             self.undecided = seen.pending;
             let over = self.tracker.push(seen);
             self.follow(over, &mut outcome);
+            self.tell_moving(seen, &mut outcome);
             let shot = shots.next_if(|shot| shot.t_s == seen.t_s);
             if let (Some(open), Some(shot)) = (&mut self.open, shot)
                 && shot.score > open.best

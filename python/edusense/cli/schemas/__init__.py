@@ -10,7 +10,7 @@ from typing import Any, Union
 
 from pydantic import TypeAdapter
 
-from edusense.cli.schemas.alerts import CaseRow, CentreReady, EntryRow, HopRow, LogVerified, TestHopRow
+from edusense.cli.schemas.alerts import CaseRow, CentreReady, EntryRow, HopRow, LogVerified, SilenceRow, TestHopRow
 from edusense.cli.schemas.base import (
     ErrorRow,
     Row,
@@ -231,7 +231,10 @@ ROWS: dict[str, tuple[type[Row], ...]] = {
     "alerts list": (CaseRow,),
     "alerts show": (CaseRow, EntryRow, HopRow),
     "alerts acknowledge": (CaseRow,),
+    "alerts silence": (SilenceRow,),
+    "alerts silences": (SilenceRow,),
     "alerts test": (TestHopRow,),
+    "alerts unsilence": (SilenceRow,),
     "alerts verify": (LogVerified,),
     "bench run": (BenchFigure, BenchLimit, BenchReport),
     "bench show": (BenchFigure, BenchLimit, BenchReport),

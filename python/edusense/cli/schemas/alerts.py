@@ -8,7 +8,7 @@ from pydantic import ConfigDict
 
 from edusense.cli.schemas.base import Row
 
-__all__ = ["CaseRow", "CentreReady", "EntryRow", "HopRow", "LogVerified", "TestHopRow"]
+__all__ = ["CaseRow", "CentreReady", "EntryRow", "HopRow", "LogVerified", "SilenceRow", "TestHopRow"]
 
 
 class CaseRow(Row):
@@ -124,6 +124,30 @@ class TestHopRow(Row):
     """When, Unix seconds."""
     after_s: float
     """Seconds after the command began it."""
+
+
+class SilenceRow(Row):
+    """A zone or camera whose findings open no case for a while."""
+
+    kind: Literal["silence"]
+    id: int
+    """Its number in this box."""
+    zone: str | None
+    """The zone; null where the whole camera is silenced."""
+    camera: str
+    """The camera."""
+    since_s: float
+    """Since when, Unix seconds."""
+    until_s: float
+    """Until when."""
+    by: str
+    """Who said so."""
+    reason: str | None
+    """Why, in their words."""
+    count: int
+    """Findings that were left out."""
+    over: bool
+    """It has ended."""
 
 
 class LogVerified(Row):

@@ -64,6 +64,19 @@ pub enum WatchEvent {
         /// Where, so far: pixels of the cropped picture.
         regions: Vec<Region>,
     },
+    /// A confirmed event goes on: one look of a camera that is followed.
+    Moving {
+        /// Number of the event.
+        id: u64,
+        /// The picture's time.
+        at_s: f64,
+        /// How clear in this look, 0 to 1.
+        score: f32,
+        /// Where in this look: pixels of the cropped picture.
+        regions: Vec<Region>,
+        /// Numbers of what moves, one for each region: the same from look to look.
+        tracks: Vec<u64>,
+    },
     /// Pixels did not move, or could not be looked at.
     Withdrawn {
         /// Number of the event.

@@ -11,6 +11,7 @@ impl CameraWatch {
         self.next_id = old.next_id;
         self.counts = old.counts;
         self.zones = old.zones;
+        self.followed = old.followed;
         self.trouble = Some(trouble.to_owned());
         let mut outcome = Outcome::default();
         let mut withdraw = |id, at_s| {

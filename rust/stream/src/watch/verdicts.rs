@@ -25,6 +25,7 @@ impl CameraWatch {
                 start_s,
                 suspected: suspicion.is_some(),
                 confirmed: false,
+                held: Vec::new(),
                 best: 0.0,
                 shot: None,
             });
@@ -63,16 +64,17 @@ impl CameraWatch {
 
     fn end(&mut self, event: Event, outcome: &mut Outcome) {
         let (start_s, end_s) = (event.start_s + self.wall_s, event.end_s + self.wall_s);
-        let (id, confirmed) = match self.open.take() {
+        let (id, confirmed, held) = match self.open.take() {
             Some(open) => {
                 outcome.shots.extend(open.shot.map(|shot| (open.id, shot)));
-                (open.id, open.confirmed)
+                (open.id, open.confirmed, open.held)
             }
             None => (
                 self.suspicion
                     .take()
                     .map_or_else(|| self.new_id(), |suspicion| suspicion.id),
                 false,
+                Vec::new(),
             ),
         };
         if !confirmed {
@@ -84,6 +86,9 @@ impl CameraWatch {
                 regions: event.regions.clone(),
             });
         }
+        outcome
+            .events
+            .extend(held.into_iter().map(|moving| moving.told(id)));
         outcome.events.push(WatchEvent::Ended {
             id,
             start_s,

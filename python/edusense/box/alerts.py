@@ -18,6 +18,7 @@ from edusense.alerts.heartbeat import heartbeat
 from edusense.alerts.registry import destination_class, make_destination, settings_of
 from edusense.alerts.rules import Rule, Sighting, rule_of, severity_of
 from edusense.box.evidence import EvidenceMaker
+from edusense.box.pages.guard_source import GuardSource
 from edusense.box.parts import Part
 from edusense.errors import AlertStorageError, EdusenseError, FindingLimitedError, FindingSilencedError
 from edusense.site.hours import no_calendar
@@ -77,6 +78,7 @@ class AlertsPart(Part):
         self.desk = Desk(Database(site.data_folder() / "alerts"), site, told=self._told)
         self._evidence = EvidenceMaker(self.desk, lambda: self._site, lambda: self.engine, clip_of)
         self._budget = Budget(site.site.uplink_kbit)
+        self.guard = GuardSource(self.desk, lambda: self._site, lambda: self.rows()[1:])
         self._rows: queue.Queue[tuple[str, Any]] = queue.Queue(MOST_WAITING)
         self._rules: dict[str, list[Rule]] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
@@ -353,7 +355,7 @@ class AlertsPart(Part):
         outlets = {}
         for entry in site.destinations:
             old = self._outlets.get(entry.id)
-            made = _Outlet(site, entry, self.desk, self._budget, self.log, self._heartbeat)
+            made = _Outlet(site, entry, self.desk, self._budget, self._changed, self.log, self._heartbeat)
             if old is not None and old.mark == made.mark:
                 outlets[entry.id] = old
                 continue
@@ -383,9 +385,15 @@ class AlertsPart(Part):
         for outlet in self._outlets.values():
             outlet.start()
 
+    def _changed(self, row: dict[str, Any]) -> None:
+        """A destination's health has changed."""
+        self.log.append("destination", **row)
+        self.guard.changed()
+
     def _told(self, row: dict[str, Any]) -> None:
         """A change of a case, on the disk by now: to the event log."""
         self.log.append("alert", **row)
+        self.guard.changed()
         if row["entry"] in _TOLD_ON:
             for outlet in self._outlets.values():
                 outlet.wake()
@@ -400,6 +408,7 @@ class _Outlet:
         entry: Any,
         desk: Desk,
         budget: Budget,
+        changed: Callable[[dict[str, Any]], None],
         log: EventLog,
         heartbeat: Callable[[str], Mapping[str, Any]],
     ) -> None:
@@ -423,9 +432,6 @@ class _Outlet:
 
         def make(rank: int) -> Destination:
             return make_destination(cls, replace(settings, pace=lambda count: budget.take(count, rank=rank)))
-
-        def changed(row: dict[str, Any]) -> None:
-            log.append("destination", **row)
 
         courier = Courier(entry.id, desk, make, heartbeat=heartbeat, changed=changed)
         self._courier = courier

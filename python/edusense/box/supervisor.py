@@ -304,6 +304,7 @@ class Supervisor:
             reverse=self.reverse,
             confirm_clock=self.confirm_clock,
             taps=self._taps,
+            guard=self._alerts.guard,
         )
         return PagesPart(site, source, self.log)
 

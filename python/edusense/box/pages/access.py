@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import logging
 import time
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any, Final
@@ -22,11 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = ["COOKIE", "Access", "SecurityHeaders"]
 
+logger = logging.getLogger(__name__)
+
 COOKIE: Final = "edusense-pages"
 _OWN_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _KEEP_S: Final = 400 * 86_400
 _WRONG_PAUSE_S: Final = 1.0
 _WRONG_A_MINUTE: Final = 20
+_SAID_S: Final = 60.0
+"""Who is refused is said once in so many seconds: a scanner must not fill the log."""
 
 _HEADERS: Final = (
     (
@@ -78,6 +83,7 @@ class Access:
         self._token = None if token is None else token.encode()
         self._open = open_paths
         self._wrong: list[float] = []
+        self._said: dict[str, float] = {}
 
     def guard(self, app: ASGIApp) -> ASGIApp:
         """An application that answers who may come in, and refuses everybody else.
@@ -90,9 +96,20 @@ class Access:
             if scope["type"] != "http":
                 return
             headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-            await (self._refusal(scope, headers) or app)(scope, receive, send)
+            refusal = self._refusal(scope, headers)
+            if refusal is not None:
+                self._say(scope)
+            await (refusal or app)(scope, receive, send)
 
         return guarded
+
+    def _say(self, scope: Scope) -> None:
+        client = scope.get("client") or ("somebody",)
+        now = time.monotonic()
+        if now - self._said.get(client[0], float("-inf")) < _SAID_S:
+            return
+        self._said = {who: at for who, at in self._said.items() if now - at < _SAID_S} | {client[0]: now}
+        logger.warning("pages: refused %s: %s %r, without a right to it", client[0], scope["method"], scope["path"][:200])
 
     @property
     def cookie(self) -> str:

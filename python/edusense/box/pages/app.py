@@ -17,6 +17,7 @@ from edusense.box.pages.access import Access, SecurityHeaders
 from edusense.box.pages.by_hand import HandRoutes
 from edusense.box.pages.canteen import CanteenRoutes
 from edusense.box.pages.feed import STATE_S, Feed, Photos
+from edusense.box.pages.guard import GuardRoutes
 from edusense.box.pages.words import WORDS
 from edusense.errors import BoxUnknownError, EdusenseError
 
@@ -69,10 +70,20 @@ class _Pages:
             Route("/present", self._present),
             *CanteenRoutes(self._source, self._page).routes(),
             *self._hand.routes(),
+            *self._guard(),
         ]
 
+    def _guard(self) -> list[Route]:
+        guard = self._source.guard
+        return [] if guard is None else GuardRoutes(guard, self._page, lambda: self._source.languages).routes()
+
     async def _index(self, _: Request) -> Response:
-        return self._page("index.html", school=self._source.school, terminals=self._source.terminals())
+        return self._page(
+            "index.html",
+            school=self._source.school,
+            terminals=self._source.terminals(),
+            guard=self._source.guard is not None,
+        )
 
     async def _token_page(self, _: Request) -> Response:
         if not self._with_token:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edusense.box.pages.source import PagesSource
     from edusense.meals.store import Operator
 
-__all__ = ["HandRoutes"]
+__all__ = ["HandRoutes", "RefusedError", "read_body", "text_of"]
 
 SESSION_S: Final = 180.0
 """How long a PIN holds without anything being done, in seconds."""
@@ -66,8 +66,8 @@ class HandRoutes:
     def _guarded(self, handler: Callable[[dict[str, Any]], Any]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> JSONResponse:
             try:
-                return JSONResponse(await handler(await _body(request)))
-            except _RefusedError as refusal:
+                return JSONResponse(await handler(await read_body(request)))
+            except RefusedError as refusal:
                 return JSONResponse({"error": refusal.code, "message": refusal.message}, refusal.status)
             except EdusenseError as error:
                 return JSONResponse({"error": error.code, "message": str(error)}, 409)
@@ -80,17 +80,17 @@ class HandRoutes:
     async def _login(self, told: dict[str, Any]) -> Any:
         number, pin = told.get("operator"), told.get("pin")
         if not isinstance(number, int) or not isinstance(pin, str):
-            raise _RefusedError(400, "bad-request", "`operator` and `pin` are wanted")
+            raise RefusedError(400, "bad-request", "`operator` and `pin` are wanted")
         now = self._clock()
         wrong = [at for at in self._wrong.get(number, []) if now - at < _WRONG_S]
         if len(wrong) >= _WRONG:
-            raise _RefusedError(429, "locked", f"too many wrong PINs; wait {_WRONG_S:.0f} s")
+            raise RefusedError(429, "locked", f"too many wrong PINs; wait {_WRONG_S:.0f} s")
         # One at a time: it costs memory and time on purpose, and the box has two cores.
         async with self._checking:
             operator = await run_in_threadpool(self._source.login, number, pin)
         if operator is None:
             self._wrong[number] = [*wrong, self._clock()]
-            raise _RefusedError(403, "wrong-pin", "wrong PIN")
+            raise RefusedError(403, "wrong-pin", "wrong PIN")
         self._wrong.pop(number, None)
         self._sessions = {key: found for key, found in self._sessions.items() if found[1] > now}
         session = secrets.token_urlsafe(16)
@@ -103,24 +103,24 @@ class HandRoutes:
 
     async def _pupils(self, told: dict[str, Any]) -> Any:
         self._operator(told)
-        return await run_in_threadpool(self._source.pupils, _text(told, "class"))
+        return await run_in_threadpool(self._source.pupils, text_of(told, "class"))
 
     async def _recent(self, told: dict[str, Any]) -> Any:
         self._operator(told)
-        return await run_in_threadpool(self._source.recent, _text(told, "terminal"))
+        return await run_in_threadpool(self._source.recent, text_of(told, "terminal"))
 
     async def _enter(self, told: dict[str, Any]) -> Any:
         operator, pupil = self._operator(told), told.get("pupil")
         if not isinstance(pupil, int):
-            raise _RefusedError(400, "bad-request", "`pupil` is wanted, a number")
+            raise RefusedError(400, "bad-request", "`pupil` is wanted, a number")
         row = await run_in_threadpool(
-            self._source.enter, _text(told, "terminal"), pupil, operator, _text(told, "reason")
+            self._source.enter, text_of(told, "terminal"), pupil, operator, text_of(told, "reason")
         )
         return {name: row.get(name) for name in ("granted", "reason", "message", "record")}
 
     async def _reverse(self, told: dict[str, Any]) -> Any:
         operator = self._operator(told)
-        row = await run_in_threadpool(self._source.reverse, _text(told, "record"), operator, _text(told, "reason"))
+        row = await run_in_threadpool(self._source.reverse, text_of(told, "record"), operator, text_of(told, "reason"))
         return {name: row.get(name) for name in ("meal", "record")}
 
     async def _clock_is(self, told: dict[str, Any]) -> Any:
@@ -140,37 +140,49 @@ class HandRoutes:
         session, now = told.get("session"), self._clock()
         found = self._sessions.get(session) if isinstance(session, str) else None
         if found is None or found[1] <= now:
-            raise _RefusedError(401, "no-session", "the PIN is wanted again")
+            raise RefusedError(401, "no-session", "the PIN is wanted again")
         self._sessions[str(session)] = (found[0], now + SESSION_S)
         return found[0]
 
 
-class _RefusedError(Exception):
+class RefusedError(Exception):
+    """A request that a page must not have sent: HTTP status, a code, and what is wrong."""
+
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
 
 
-async def _body(request: Request) -> dict[str, Any]:
+async def read_body(request: Request) -> dict[str, Any]:
+    """The JSON object that a page sent.
+
+    Raises:
+        RefusedError: another type, too long, or none.
+    """
     # A form of another page cannot send this type without being asked about it first.
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-        raise _RefusedError(415, "bad-request", "JSON is wanted")
+        raise RefusedError(415, "bad-request", "JSON is wanted")
     raw = b""
     async for part in request.stream():
         raw += part
         if len(raw) > _MOST_BYTES:
-            raise _RefusedError(413, "bad-request", f"more than {_MOST_BYTES} bytes")
+            raise RefusedError(413, "bad-request", f"more than {_MOST_BYTES} bytes")
     try:
         told = json.loads(raw or b"{}")
     except ValueError:
-        raise _RefusedError(400, "bad-request", "this is not JSON") from None
+        raise RefusedError(400, "bad-request", "this is not JSON") from None
     if not isinstance(told, dict):
-        raise _RefusedError(400, "bad-request", "a JSON object is wanted")
+        raise RefusedError(400, "bad-request", "a JSON object is wanted")
     return told
 
 
-def _text(told: dict[str, Any], name: str) -> str:
+def text_of(told: dict[str, Any], name: str) -> str:
+    """A text of it.
+
+    Raises:
+        RefusedError: it is not there, no text, or too long.
+    """
     value = told.get(name)
     if not isinstance(value, str) or len(value) > 500:
-        raise _RefusedError(400, "bad-request", f"`{name}` is wanted, a text")
+        raise RefusedError(400, "bad-request", f"`{name}` is wanted, a text")
     return value

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from edusense.box.canteen import Canteen
+    from edusense.box.pages.guard_source import GuardSource
     from edusense.box.screens import Screens
     from edusense.box.terminals import TerminalPart
     from edusense.meals.day_count import DayCount
@@ -42,6 +43,7 @@ class PagesSource:
         reverse: takes a meal back.
         confirm_clock: takes somebody's word for what time it is.
         taps: the taps of the event log after a cursor.
+        guard: the alerts, for the guard's page.
     """
 
     def __init__(
@@ -54,10 +56,11 @@ class PagesSource:
         reverse: Callable[..., Mapping[str, Any]],
         confirm_clock: Callable[..., Mapping[str, Any]],
         taps: Callable[[int], Iterable[Mapping[str, Any]]] = lambda _: (),
+        guard: GuardSource | None = None,
     ) -> None:
         self._site, self._canteen, self._terminals = site, canteen, terminals
         self._reverse, self._confirm_clock, self._taps = reverse, confirm_clock, taps
-        self.screens = screens
+        self.screens, self.guard = screens, guard
         self._lock = threading.Lock()
         self._count: DayCount | None = None
         self._photos: tuple[object, frozenset[int]] = (None, frozenset())

@@ -254,3 +254,38 @@ def test_secrets_are_in_no_log(school, centre):
     for path in (school.folder / "data").rglob("*"):
         if path.is_file() and path.stat().st_size < 50_000_000:
             assert centre.secret.encode() not in path.read_bytes(), path
+
+
+def test_the_centre_hears_of_every_camera_and_of_the_box_itself_by_a_signed_heartbeat(school, centre):
+    school.until(lambda: centre.store.schools(), 70)
+    (told,) = centre.store.schools()
+    (camera,) = told["cameras"]
+    assert (camera["id"], camera["room"]) == ("205-0", "205")
+    assert told["box"]["version"]
+    assert told["cases"]["position"] > 0
+    assert len(told["cases"]["head"]) == 64
+    assert abs(told["at_s"] - told["received_s"]) < 10
+    assert centre.application.refused == 0
+
+
+def test_a_silenced_zone_is_silent_and_the_centre_knows_who_silenced_it(school, centre):
+    told = run(school, "silence", "whole-room", "--for", "30m", "--by", "А. Серикова", "--reason", "ремонт", "--json")
+    assert told.returncode == 0, told.stderr
+    silence = json.loads(told.stdout)
+    validate("alerts silence", silence)
+    school.until(lambda: [one for one in centre.store.messages() if one["type"] == "silence"])
+    heard = next(one for one in centre.store.messages() if one["type"] == "silence")
+    assert (heard["what"], heard["silence"]["zone"], heard["silence"]["by"]) == ("begun", "whole-room", "А. Серикова")
+    # Somebody walks through every few seconds: it is counted, and opens nothing.
+    before = len(school.connect().cases())
+    school.until(lambda: [one for one in school.connect().silences() if one["count"]], 60)
+    assert len(school.connect().cases()) == before
+    for line in run(school, "silences", "--json").stdout.splitlines():
+        validate("alerts silences", json.loads(line))
+    assert "whole-room" in run(school, "silences").stdout
+    assert "is no time" in run(school, "silence", "whole-room", "--for", "soon", "--by", "x").stderr
+    assert run(school, "silence", "whole-rom", "--for", "1h", "--by", "x").returncode == 2
+    told = run(school, "unsilence", str(silence["id"]), "--by", "А. Серикова")
+    assert "is over" in told.stdout
+    assert run(school, "unsilence", str(silence["id"]), "--by", "x").returncode == 5
+    assert "nothing is silenced" in run(school, "silences").stderr + run(school, "silences").stdout

@@ -1,4 +1,4 @@
-"""The guard's page in a real browser: what a guard sees and hears, one tap to answer, and what is said when lines break."""
+"""The guard's page in a real browser: what a guard sees and hears, one tap to answer, and when lines break."""
 
 from __future__ import annotations
 

@@ -109,7 +109,8 @@ class Access:
         if now - self._said.get(client[0], float("-inf")) < _SAID_S:
             return
         self._said = {who: at for who, at in self._said.items() if now - at < _SAID_S} | {client[0]: now}
-        logger.warning("pages: refused %s: %s %r, without a right to it", client[0], scope["method"], scope["path"][:200])
+        asked = (client[0], scope["method"], scope["path"][:200])
+        logger.warning("pages: refused %s: %s %r, without a right to it", *asked)
 
     @property
     def cookie(self) -> str:

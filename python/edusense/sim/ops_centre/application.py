@@ -43,6 +43,7 @@ class CentreApplication:
         store: what the centre holds.
         secrets: what boxes sign with, by who signs; None takes unsigned requests, too.
         faulty: whether a fault is on now.
+        silent_s: a school whose box has not been heard for so many seconds is an alert of the centre's own.
         clock: Unix seconds.
     """
 
@@ -52,9 +53,11 @@ class CentreApplication:
         *,
         secrets: Mapping[str, bytes] | None,
         faulty: Callable[[str], bool] = lambda _: False,
+        silent_s: float = SILENT_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._secrets, self._faulty, self._clock = store, secrets, faulty, clock
+        self._silent_s = silent_s
         self._waiting: set[asyncio.Event] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._count = 0
@@ -250,14 +253,17 @@ class CentreApplication:
         now_s = self._clock()
         schools = []
         for told in self._store.schools():
-            cameras = told.get("cameras", [])
+            cameras = [camera for camera in told.get("cameras", []) if isinstance(camera, dict)]
             schools.append(
                 {
                     "school": told["school"],
                     "heard_s": told["received_s"],
-                    "silent": now_s - told["received_s"] > SILENT_S,
+                    "silent": now_s - told["received_s"] > self._silent_s,
                     "cameras": len(cameras),
                     "cameras_up": sum(camera.get("state") == "playing" for camera in cameras),
+                    "cameras_down": [camera for camera in cameras if camera.get("state") != "playing"][:20],
+                    "box": told.get("box"),
+                    "silences": told.get("silences", []),
                     "waiting": told.get("waiting"),
                 }
             )
@@ -272,7 +278,7 @@ class CentreApplication:
                     fresh.clear()
                     yield f"data: {json.dumps(self._shown(), ensure_ascii=False)}\n\n".encode()
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(fresh.wait(), 15.0)
+                        await asyncio.wait_for(fresh.wait(), min(15.0, self._silent_s / 3))
                     # Many changes at once are shown at once.
                     await asyncio.sleep(0.1)
 

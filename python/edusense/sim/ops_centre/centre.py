@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from edusense.errors import UsageError
 from edusense.sim.link import VirtualLink
-from edusense.sim.ops_centre.application import CentreApplication
+from edusense.sim.ops_centre.application import SILENT_S, CentreApplication
 from edusense.sim.ops_centre.faults import CentreFault
 from edusense.sim.ops_centre.store import CentreStore
 from edusense.sim.web_server import WebServer
@@ -44,6 +44,7 @@ class VirtualOpsCentre:
         secret: what boxes sign with; a random one by default; None takes unsigned requests.
         faults: what it does wrong: `CentreFault` objects or texts.
         tls: serve HTTPS with a certificate of its own authority, whose file is `ca`.
+        silent_s: a school whose box has not been heard for so many seconds is shown as silent.
         clock: Unix seconds.
 
     Raises:
@@ -61,12 +62,13 @@ class VirtualOpsCentre:
         secret: str | None = "",
         faults: Iterable[CentreFault | str] = (),
         tls: bool = False,
+        silent_s: float = SILENT_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.host, self.port, self.user = host, port, user
         self.secret = secrets.token_urlsafe(24) if secret == "" else secret
         self.faults = [fault if isinstance(fault, CentreFault) else CentreFault.parse(fault) for fault in faults]
-        self._tls, self._clock = tls, clock
+        self._tls, self._silent_s, self._clock = tls, silent_s, clock
         if not tls and any(fault.kind == "expired-certificate" for fault in self.faults):
             raise UsageError("a certificate can only be over where there is one", hint="--tls")
         self._given = folder
@@ -91,7 +93,9 @@ class VirtualOpsCentre:
                 expired = any(fault.kind == "expired-certificate" for fault in self.faults)
                 self.ca, certificate, key = make_certificate(folder, self.host, expired=expired)
             known = None if self.secret is None else {self.user: self.secret.encode()}
-            self.application = CentreApplication(self.store, secrets=known, faulty=self.is_faulty, clock=self._clock)
+            self.application = CentreApplication(
+                self.store, secrets=known, faulty=self.is_faulty, silent_s=self._silent_s, clock=self._clock
+            )
             self._server = WebServer(self.application.web, name="ops-centre", certificate=certificate, key=key)
             self._server.wait_ready()
             self.link = VirtualLink(lambda: ("127.0.0.1", self._server.port), host=self.host, port=self.port).start()

@@ -43,6 +43,9 @@ def test_a_small_school_adds_up(tmp_path: Path) -> None:
     assert account["motion_found"] == account["motion_staged"] > 0
     assert account["taps_granted"] == account["ledger_meals"] > 0
     assert account["ledger_sound"]
+    assert account["alerts_staged"] == account["alerts_raised"] == account["alerts_delivered"] == 1
+    assert account["alerts_answered"] == 1
+    assert account["alerts_doubled"] == 0
     assert "cameras up: 3 of 3" in done.stderr
     assert (out / "index.html").stat().st_size > 20_000
 

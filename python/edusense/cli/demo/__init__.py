@@ -16,6 +16,7 @@ from edusense.cli.output import talk
 from edusense.errors import PermissionDeniedError, UsageError
 
 if TYPE_CHECKING:
+    from edusense.cli.demo.alarms import DemoCentre
     from edusense.cli.demo.result import Result
     from edusense.cli.demo.school import Box, VirtualSchool
 
@@ -37,7 +38,8 @@ def command(cameras: int, seconds: int, seed: int | None, out: str, as_json: boo
     """Raise a virtual school, run the real box on it, and account for every event and every meal.
 
     The virtual cameras serve RTSP and ONVIF, the virtual readers speak their protocols; the box is `edusense run`,
-    a process of its own. What is staged follows from the seed. The page is OUT/index.html.
+    a process of its own. Corridors, entrance and gym are forbidden zones: who enters is told to a virtual operations
+    centre, whose link is cut for a while. What is staged follows from the seed. The page is OUT/index.html.
 
     \b
     Examples:
@@ -45,8 +47,9 @@ def command(cameras: int, seconds: int, seed: int | None, out: str, as_json: boo
       edusense demo --seed 7 --out /tmp/demo
       edusense demo --cameras 40 --seconds 300
 
-    Exit status 1 when an event was missed or invented, or a meal does not add up.
+    Exit status 1 when an event was missed or invented, or a meal or an alert does not add up.
     """
+    from edusense.cli.demo.alarms import DemoCentre
     from edusense.cli.demo.page import write_page
     from edusense.cli.demo.result import collect
     from edusense.cli.demo.school import Box, VirtualSchool
@@ -60,18 +63,23 @@ def command(cameras: int, seconds: int, seed: int | None, out: str, as_json: boo
     talk(f"seed {seed} (the same again: edusense demo --seed {seed})")
     began = time.monotonic()
     school = VirtualSchool(folder / "school", cameras=cameras, seconds=seconds, quiet_s=QUIET_S, seed=seed)
-    box = None
+    box = centre = None
     try:
         kinds = [device["kind"] for device in school.devices]
         talk(f"virtual school: {kinds.count('camera')} cameras, {kinds.count('reader')} card readers ({school.site})")
         assert school.site is not None
+        centre = DemoCentre(school.site, seconds)
+        talk(f"operations centre: {centre.page}, told of {', '.join(centre.cameras)}")
         box = Box(school.site, folder / "box.log")
         talk(f"box: edusense run --site {school.site} (process {box.process._process.pid}, log {folder / 'box.log'})")  # noqa: SLF001 - told so that a person can look at it
-        _watch(school, box, total_s=seconds + GRACE_S)
-        result = collect(school, box, seed=seed, took_s=time.monotonic() - began)
+        centre.start()
+        _watch(school, box, centre, total_s=seconds + GRACE_S)
+        result = collect(school, box, centre, seed=seed, took_s=time.monotonic() - began)
     finally:
         if box is not None:
             box.stop()
+        if centre is not None:
+            centre.stop()
         school.process.stop()
     result.after_stop(box)
     page = folder / "index.html"
@@ -97,7 +105,7 @@ def _fresh_folder(out: Path) -> Path:
     return out.resolve()
 
 
-def _watch(school: VirtualSchool, box: Box, total_s: float) -> None:
+def _watch(school: VirtualSchool, box: Box, centre: DemoCentre, total_s: float) -> None:
     """Shows how it goes until all is over: a live table on a terminal, plain lines elsewhere."""
     from edusense.cli.demo.progress import Progress
 
@@ -111,12 +119,14 @@ def _watch(school: VirtualSchool, box: Box, total_s: float) -> None:
             # Virtual cameras that this machine cannot draw in time pause, and the script takes longer; to a limit.
             if ended_at is None and (school.ended or progress.elapsed_s > 2 * total_s + 30):
                 ended_at = time.monotonic()
-            progress.update(_counts(school, box))
+            progress.update(_counts(school, box, centre))
             time.sleep(0.5)
 
 
-def _counts(school: VirtualSchool, box: Box) -> dict[str, Any]:
+def _counts(school: VirtualSchool, box: Box, centre: DemoCentre) -> dict[str, Any]:
     status = box.client.status()
+    alerts: dict[str, Any] = next((row for row in status if row["kind"] == "alerts"), {"cases": 0})
+    link = next((row["state"] for row in status if row["kind"] == "destination"), "-")
     cameras = [row for row in status if row["kind"] == "camera"]
     taps = box.of_kind("tap")
     return {
@@ -126,6 +136,7 @@ def _counts(school: VirtualSchool, box: Box) -> dict[str, Any]:
         "motion": f"{len(school.staged('motion'))} staged, {len(box.of_kind('motion'))} found",
         "meals": f"{len(school.staged('tap'))} taps, {sum(tap['granted'] for tap in taps)} granted, "
         f"{sum(not tap['granted'] for tap in taps)} refused",
+        "alerts": f"{alerts['cases']} raised, {len(centre.cases())} at the centre, link {link}",
         "box": next(
             (f"{row['cpu_s']:.1f} s CPU, {row['rss_bytes'] / 1e6:.0f} MB" for row in status if row["kind"] == "box"),
             "-",

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edusense.cli.demo.account import MotionAccount, TapAccount, account_for_motion, account_for_taps
+from edusense.cli.demo.alarms import AlertAccount, account_for_alerts
 from edusense.errors import EdusenseError
 
 if TYPE_CHECKING:
+    from edusense.cli.demo.alarms import DemoCentre
     from edusense.cli.demo.school import Box, VirtualSchool
 
 __all__ = ["Result", "collect"]
@@ -51,6 +53,7 @@ class Result:
     """Room of each camera."""
     paused_s: dict[str, float] = field(default_factory=dict)
     """Seconds in all for which virtual cameras paused, where this machine drew their pictures too late."""
+    alerts: AlertAccount = field(default_factory=AlertAccount)
     script_over: bool = True
     """Whether the virtual school came to the end of its script."""
 
@@ -105,6 +108,7 @@ class Result:
         found += [f"served twice: pupil {pupil}, {day}, {slot}" for pupil, day, slot in self.taps.doubled]
         if self.taps.records != self.taps.granted:
             found.append(f"{self.taps.granted} green lights, but {self.taps.records} meals in the ledger")
+        found += self.alerts.problems()
         if self.verify_status:
             found.append(f"`edusense meals verify` ended with {self.verify_status}")
         if self.box_status not in (0, None):
@@ -152,6 +156,8 @@ class Result:
                 f"{self.taps.records} meals; "
                 f"verify: {'every byte accounted for' if not self.verify_status else 'DAMAGED'}",
             ),
+            ("alerts", self.alerts.summary()),
+            ("link to the centre", self.alerts.cut_summary()),
             (
                 "box alone",
                 f"{self.box_cpu_s:.1f} s CPU in {self.uptime_s:.0f} s "
@@ -199,6 +205,7 @@ class Result:
             "taps_refused": dict(self.taps.refused),
             "ledger_meals": self.taps.records,
             "ledger_sound": self.verify_status == 0,
+            **self.alerts.to_json(),
             "box_cpu_s": round(self.box_cpu_s, 3),
             "box_peak_bytes": self.box_peak_bytes,
             "uptime_s": round(self.uptime_s, 3),
@@ -206,7 +213,7 @@ class Result:
         }
 
 
-def collect(school: VirtualSchool, box: Box, *, seed: int, took_s: float) -> Result:
+def collect(school: VirtualSchool, box: Box, centre: DemoCentre, *, seed: int, took_s: float) -> Result:
     """Asks the running box for all that the page shows, and matches it with what was staged."""
     from edusense.meals import Ledger
     from edusense.site import Site
@@ -251,6 +258,7 @@ def collect(school: VirtualSchool, box: Box, *, seed: int, took_s: float) -> Res
         rooms={camera.id: camera.room for camera in site.cameras},
         paused_s=dict(paused),
         script_over=school.ended,
+        alerts=account_for_alerts(school, box, centre),
     )
     for camera in result.cameras:
         try:

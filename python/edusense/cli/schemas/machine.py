@@ -432,6 +432,20 @@ class DemoAccount(Row):
     """Meals in the ledger."""
     ledger_sound: bool
     """Whether `meals verify` accounts for every byte."""
+    alerts_staged: int
+    """Forbidden zones that somebody entered."""
+    alerts_raised: int
+    """Of these, the ones that the box opened a case for."""
+    alerts_delivered: int
+    """Of these, the ones whose message and still are at the operations centre."""
+    alerts_answered: int
+    """Of these, the ones whose answer is back at the school."""
+    alerts_doubled: int
+    """Cases that came to the centre twice, or that nobody staged."""
+    alerts_delays_s: list[float]
+    """From the first moving picture to the still at the centre, while the link was up."""
+    alerts_after_cut_s: list[float]
+    """Of those in the link's cut: how long after it the still was there."""
     box_cpu_s: float
     """CPU seconds of the box alone."""
     box_peak_bytes: int

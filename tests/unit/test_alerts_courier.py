@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from edusense import Site
-from edusense.alerts import Answers, Desk, Destination, Finding, GivenAnswer, Settings
+from edusense.alerts import Answers, Attachment, Desk, Destination, Finding, GivenAnswer, Settings
 from edusense.alerts import courier as courier_module
 from edusense.alerts.courier import Courier
 from edusense.alerts.database import Database
@@ -45,7 +45,7 @@ class Fake(Destination):
 
     def send(self, message, still=None):
         self.fail(message)
-        self.got.append(message["key"])
+        self.got.append(message["key"] if still is None else f"{message['key']} with {still.name}")
 
     def answers(self, cursor, wait_s):
         self.fail({"type": "answers"})
@@ -255,3 +255,55 @@ def test_what_is_raised_while_a_lane_rests_is_delivered_at_once(rig):
     case = rig.raise_one("fire")
     rig.courier.wake()
     rig.until(lambda: rig.got == [f"{case}/1"], 5)
+
+
+class Letters(Fake):
+    """As a letter, which carries its still or never has it."""
+
+    ATTACHMENTS = ()
+    STILL_WITHIN_S = 2.0
+
+
+def still_of(rig: Rig, case: str, folder) -> Attachment:
+    path = folder / "alerts" / f"{case}.jpg"
+    path.write_bytes(b"still")
+    return Attachment(case, "still", path, "image/jpeg", 5, "00" * 32)
+
+
+@pytest.fixture
+def letters(rig):
+    rig.courier = Courier(
+        "centre", rig.desk, lambda rank: Letters(rig.got, lambda message: rig.fail(message), rig.answers)
+    )
+    return rig
+
+
+def test_an_alert_that_must_carry_its_still_waits_for_it(letters, tmp_path):
+    case = letters.raise_one("fire")
+    letters.start(lanes=1)
+    time.sleep(0.3)
+    assert letters.got == []
+    letters.desk.attach(still_of(letters, case, tmp_path))
+    letters.courier.wake()
+    letters.until(lambda: letters.got)
+    assert letters.got == [f"{case}/1 with still"]
+
+
+def test_it_waits_no_longer_than_it_may_and_an_old_one_not_at_all(letters, tmp_path):
+    Letters.STILL_WITHIN_S = 0.3
+    try:
+        case = letters.raise_one("fire")
+        letters.start(lanes=1)
+        letters.until(lambda: letters.got)
+        assert letters.got == [f"{case}/1"]
+    finally:
+        Letters.STILL_WITHIN_S = 2.0
+
+
+def test_later_messages_of_a_case_wait_for_no_still(letters, tmp_path):
+    case = letters.raise_one("fire")
+    letters.desk.attach(still_of(letters, case, tmp_path))
+    letters.desk.answer(case, "seen", by="guard", via="page")
+    letters.start(lanes=1)
+    letters.until(lambda: len(letters.got) == 2)
+    assert letters.got == [f"{case}/1 with still", f"{case}/2"]

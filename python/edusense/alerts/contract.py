@@ -97,6 +97,7 @@ def message(case: str = "attic-door-1", sequence: int = 1, **more: Any) -> dict[
         "place": {"camera": "stairs-3", "zone": "attic-door", "room": {"id": "attic", "name": "Шатыр"}},
         "text": "Біреу шатырға кірді; кто-то вошёл на чердак; somebody went up",
         "state": "new",
+        **({} if sequence == 1 else {"what": "graver", "at_s": 1_790_000_100.0, "count": 2}),
     } | more
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from edusense.alerts.desk import Desk
     from edusense.alerts.destination import Destination
-    from edusense.alerts.outbox import Item
+    from edusense.alerts.outbox import Attachment, Item
 
 __all__ = ["Courier", "Health"]
 
@@ -194,7 +194,7 @@ class Courier:
                     self._rest(stopping, beat, seen)
                     continue
                 try:
-                    self._bring(destination, item, stopping)
+                    self._bring(destination, item, stopping, beat)
                 finally:
                     self._release(item)
 
@@ -222,10 +222,10 @@ class Courier:
             self._news += 1
             self._turn.notify_all()
 
-    def _bring(self, destination: Destination, item: Item, stopping: threading.Event) -> None:
+    def _bring(self, destination: Destination, item: Item, stopping: threading.Event, beat: Callable[[], None]) -> None:
         try:
             if item.message is not None:
-                destination.send(item.message)
+                destination.send(item.message, self._still(destination, item, stopping, beat))
             elif item.attachment is not None and item.attachment.name in destination.ATTACHMENTS:
                 destination.attach(item.attachment, stopping)
             # Counted before it is written down: a disk that is full is not the destination's fault.
@@ -247,6 +247,20 @@ class Courier:
                 # One message that makes a driver fail must not hold up all others.
                 self._desk.refused(item, told)
             self._failed(DestinationUnavailableError(told), stopping, item)
+
+    def _still(
+        self, destination: Destination, item: Item, stopping: threading.Event, beat: Callable[[], None]
+    ) -> Attachment | None:
+        """The still that an alert must carry with it, if there is one by the time that it may wait for it."""
+        if destination.STILL_WITHIN_S <= 0 or item.message is None or item.message["type"] != "alert":
+            return None
+        until = time.monotonic() + destination.STILL_WITHIN_S - max(0.0, self._clock() - item.created_s)
+        while (still := self._desk.outbox.attachment(item.stream, "still")) is None:
+            beat()
+            left = until - time.monotonic()
+            if left <= 0 or stopping.wait(min(0.1, left)):
+                return None
+        return still
 
     # What is known of the destination.
 

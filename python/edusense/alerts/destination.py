@@ -118,6 +118,8 @@ class Destination(abc.ABC):
     """Its driver's own options, each with a line of help; others are refused by name."""
     URLS: ClassVar[tuple[str, ...]] = ()
     """Schemes of its `url`; empty where it takes none."""
+    CREDENTIALS: ClassVar[bool] = True
+    """Whether it takes credentials."""
     ATTACHMENTS: ClassVar[tuple[str, ...]] = ()
     """Which attachments it takes: `still`, `clip`."""
     STILL_WITHIN_S: ClassVar[float] = 0.0

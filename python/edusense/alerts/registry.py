@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
 from edusense.alerts.destination import Destination, Settings
-from edusense.errors import DriverBrokenError, DriverMissingError, EdusenseError, UsageError
+from edusense.errors import DestinationRefusedError, DriverBrokenError, DriverMissingError, EdusenseError, UsageError
 from edusense.nearest import perhaps
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def make_destination(cls: type[Destination], settings: Settings) -> Destination:
         DestinationRefusedError: its table cannot be right.
         DriverBrokenError: it failed in a way that is its author's.
     """
+    _address(cls, settings)
     for name in settings.options:
         if name not in cls.OPTIONS:
             raise UsageError(
@@ -94,3 +95,19 @@ def make_destination(cls: type[Destination], settings: Settings) -> Destination:
             f"destination `{settings.id}` cannot be made: {type(error).__name__}: {error}",
             hint="a bug of its driver: report it to its author",
         ) from error
+
+
+def _address(cls: type[Destination], settings: Settings) -> None:
+    """Holds URL and credentials against what the class takes."""
+    name, url = f"destination `{settings.id}`", settings.url
+    if url is not None and not cls.URLS:
+        raise DestinationRefusedError(f"{name} takes no `url`", hint="its `options` say all that it needs")
+    if cls.URLS:
+        scheme = "" if url is None else url.partition("://")[0]
+        if scheme not in cls.URLS:
+            what = "needs a `url`" if url is None else f"has the url `{url[:80]}`, which it cannot use"
+            raise DestinationRefusedError(
+                f"{name} {what}", hint=f"one that begins with {' or '.join(f'{one}://' for one in cls.URLS)}"
+            )
+    if settings.user is not None and not cls.CREDENTIALS:
+        raise DestinationRefusedError(f"{name} takes no credentials", hint="leave `credentials` out")

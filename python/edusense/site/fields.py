@@ -29,6 +29,7 @@ __all__ = [
     "Certificate",
     "Clock",
     "Days",
+    "DestinationUrl",
     "FilePath",
     "Hours",
     "Id",
@@ -202,6 +203,13 @@ def _web_url(value: str) -> str:
     return _url(value, "url", ("https", "http"), "https://ops.example.kz/alerts")
 
 
+def _destination_url(value: str) -> str:
+    scheme = value.partition("://")[0]
+    # Which schemes there are is known to the destinations that are installed, also to strangers'.
+    schemes = (scheme,) if re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme) else ("https",)
+    return _url(value, "url", schemes, "https://ops.example.kz/alerts")
+
+
 def _public_key(value: str) -> str:
     if not re.fullmatch(r"[0-9a-fA-F]{64}", value):
         raise wrong(
@@ -367,6 +375,7 @@ Price = Annotated[
 ]
 Secret = Annotated[str, AfterValidator(_secret), _text(r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
 StreamUrl = Annotated[str, AfterValidator(_stream_url), _text(r"^(rtsps?|https?)://")]
+DestinationUrl = Annotated[str, AfterValidator(_destination_url), _text(r"^[a-z][a-z0-9+.-]*://")]
 WebUrl = Annotated[str, AfterValidator(_web_url), _text(r"^https?://")]
 PublicKey = Annotated[str, AfterValidator(_public_key), _text(r"^[0-9a-fA-F]{64}$")]
 ListenAddress = Annotated[

@@ -19,6 +19,7 @@ from edusense.site.fields import (
     Certificate,
     Clock,
     Days,
+    DestinationUrl,
     FilePath,
     Hours,
     Id,
@@ -429,8 +430,8 @@ class Destination(_Table):
     """`[[destinations]]`: where alerts go."""
 
     id: Id = Field(description="The destination's id.")
-    driver: Id = Field(description="How it is spoken to: https-json, …")
-    url: WebUrl = Field(description="Where it is.")
+    driver: Id = Field(description="How it is spoken to: https-json, mqtt, smtp, command, …")
+    url: DestinationUrl | None = Field(default=None, description="Where it is; a `command` has none.")
     credentials: Id | None = Field(
         default=None, description="A table of [credentials]: the user is who signs, the password is the shared secret."
     )

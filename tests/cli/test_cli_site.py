@@ -154,12 +154,15 @@ def test_a_driver_and_a_template_that_are_not_here_are_warnings(folder: Path):
         '[site]\nid = "a"\nnumber = 1\n'
         '[[rooms]]\nid = "r"\nkind = "gym"\n'
         '[[cameras]]\nid = "c"\nroom = "r"\naddress = "10.0.0.1"\ntemplate = "generic/onvif-x"\n'
-        '[[readers]]\nid = "left"\ndriver = "rdm630"\nport = "/dev/ttyUSB0"\n',
+        '[[readers]]\nid = "left"\ndriver = "rdm630"\nport = "/dev/ttyUSB0"\n'
+        '[[destinations]]\nid = "bell"\ndriver = "command"\n',
         encoding="utf-8",
     )
     result = run("site", "check", "--json")
     assert result.return_value == 0
     found = {row["code"]: row for row in rows(result)}
+    assert found["destination-refused"]["line"] == 18
+    assert "needs a command" in found["destination-refused"]["message"]
     assert found["site-reference"]["line"] == 11
     assert "generic/onvif-t" in found["site-reference"]["hint"]
     assert found["driver-missing"]["line"] == 14

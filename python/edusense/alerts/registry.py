@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edusense.site import Destination as Entry
     from edusense.site import Site
 
-__all__ = ["GROUP", "destination_class", "make_destination", "settings_of"]
+__all__ = ["GROUP", "check_table", "destination_class", "make_destination", "settings_of"]
 
 GROUP: Final = "edusense.destinations"
 
@@ -95,6 +95,27 @@ def make_destination(cls: type[Destination], settings: Settings) -> Destination:
             f"destination `{settings.id}` cannot be made: {type(error).__name__}: {error}",
             hint="a bug of its driver: report it to its author",
         ) from error
+
+
+def check_table(site: Site, entry: Entry) -> None:
+    """Makes a destination of its table without its secret, and lets go of it: nothing is connected.
+
+    Raises:
+        EdusenseError: it cannot be made so.
+    """
+    credentials = None if entry.credentials is None else site.credentials_of(entry)
+    settings = Settings(
+        id=entry.id,
+        school={"id": site.site.id, "number": site.site.number},
+        url=entry.url,
+        user=None if credentials is None else credentials.user,
+        password=None if credentials is None else "not read",
+        ca=None if entry.ca is None else site.path_of(entry.ca),
+        options=dict(entry.options),
+        timezone=site.site.timezone,
+        folder=site.folder,
+    )
+    make_destination(destination_class(entry.driver), settings).close()
 
 
 def _address(cls: type[Destination], settings: Settings) -> None:

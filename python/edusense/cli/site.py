@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edusense.cli.output import json_option, row, rows, site_option, talk
-from edusense.errors import DeviceError, SiteError, UsageError
+from edusense.errors import DeviceError, EdusenseError, SiteError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edusense.errors import EdusenseError
     from edusense.site import Site
 
 __all__ = ["command"]
@@ -184,6 +183,7 @@ def _warnings(site: Site, path: str) -> Iterator[dict[str, Any]]:
 
 def _not_here(site: Site) -> Iterator[tuple[tuple[str, int, str], EdusenseError]]:
     """Drivers and templates that the file names and this computer lacks: no error, for it may not be the school's."""
+    from edusense.alerts.registry import check_table
     from edusense.devices import find_driver
     from edusense.fleet.templates import template
 
@@ -192,6 +192,11 @@ def _not_here(site: Site) -> Iterator[tuple[tuple[str, int, str], EdusenseError]
             find_driver(reader.driver)
         except DeviceError as error:
             yield ("readers", index, "driver"), error
+    for index, destination in enumerate(site.destinations):
+        try:
+            check_table(site, destination)
+        except EdusenseError as error:
+            yield ("destinations", index, "driver"), error
     told: set[str | None] = {None}
     for index, camera in enumerate(site.cameras):
         if camera.template in told:  # a whole school has a handful of templates: each is read and told of once

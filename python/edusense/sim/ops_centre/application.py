@@ -11,6 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -136,11 +137,14 @@ class CentreApplication:
         if (fault := self._fault()) is not None:
             return fault
         pieces, size = [], 0
-        async for piece in request.stream():
-            size += len(piece)
-            if size > limit:
-                return _refusal(413, f"more than {limit} bytes")
-            pieces.append(piece)
+        try:
+            async for piece in request.stream():
+                size += len(piece)
+                if size > limit:
+                    return _refusal(413, f"more than {limit} bytes")
+                pieces.append(piece)
+        except ClientDisconnect:
+            return _refusal(400, "the request was cut")
         body = b"".join(pieces)
         if self._secrets is not None:
             target = request.scope["raw_path"].decode("latin-1")

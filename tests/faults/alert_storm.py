@@ -174,6 +174,13 @@ class Process:
         # What it said before it died was said.
         await self._ended.wait()
 
+    async def end(self) -> None:
+        """Leaves nothing behind, whatever it was at."""
+        if self._process and _is_there(self._process):
+            await self._kill()
+        if self._writer is not None:
+            await self._ended.wait()
+
     async def _kill(self) -> None:
         was_ready = self.ready.is_set()
         os.kill(self._process, signal.SIGKILL)
@@ -275,8 +282,7 @@ class Storm:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             for process in (self.box, self.centre):
-                if process.ready.is_set():
-                    await process.kill()
+                await process.end()
             await self.relay.close()
             assert self._nursery.stdin is not None
             self._nursery.stdin.close()
@@ -286,8 +292,8 @@ class Storm:
         self.outcome.requests = self.relay.requests
         self.outcome.injected.update(self.relay.injected)
         self.outcome.verdict = judged(self.folder / "box", self.folder / "centre", self.promised)
-        # What is missing in a file says more than that something was waited for in vain.
-        self.outcome.broken = self.outcome.verdict.broken or next(iter(self._broken), None)
+        # A storm that was broken off has left much on its way: what broke it off comes first.
+        self.outcome.broken = next(iter(self._broken), None) or self.outcome.verdict.broken
         return self.outcome
 
     async def _guarded(self, work: Awaitable[None]) -> None:
@@ -410,10 +416,16 @@ class Storm:
         """Somebody at the centre answers, on its page, as soon as the case is there."""
         for answer in answers:
             until = time.monotonic() + WAIT_S
-            while await self._asked_page(self.promised.cases[marker], answer) != 200:
+            delivered = False
+            while (status := await self._asked_page(self.promised.cases[marker], answer)) != 200:
+                if status == 404 and delivered:
+                    raise BrokenPromiseError(f"lost: alert {marker} waits no more and is not at the centre")
                 if time.monotonic() > until:
                     raise BrokenPromiseError(f"alert {marker} does not come to the centre")
                 await asyncio.sleep(0.1)
+                with contextlib.suppress(GoneError):
+                    told = await self.box.call("waiting")
+                    delivered = not told["messages"]
 
     async def _asked_page(self, case: str, answer: str) -> int:
         body = json.dumps({"answer": answer, "by": "ЦОУ"}).encode()

@@ -5,6 +5,7 @@ They are planted into a process of the storm, never into the product.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -17,6 +18,7 @@ from edusense.alerts.courier import Courier
 from edusense.alerts.database import Database
 from edusense.alerts.desk import Desk
 from edusense.alerts.outbox import Outbox
+from edusense.errors import AlertStorageError
 from edusense.sim.ops_centre.store import CentreStore
 
 __all__ = ["BUGS", "plant"]
@@ -27,7 +29,8 @@ def _settles_before_sending() -> None:
     bring = Courier._bring
 
     def wrong(self: Courier, destination: Any, item: Any, stopping: Any) -> None:
-        self._desk.delivered(item)
+        with contextlib.suppress(AlertStorageError):
+            self._desk.delivered(item)
         bring(self, destination, item, stopping)
 
     Courier._bring = wrong  # type: ignore[method-assign]
@@ -85,7 +88,7 @@ def _answer_taken_twice() -> None:
     def wrong(self: Desk, destination: str, answers: Iterable[Any], cursor: str | None) -> None:
         self.database.durably(lambda: self.database.run("DELETE FROM answers"))
         hear(self, destination, answers, None)
-        if random.random() < 0.8:  # the other times it dies before
+        if random.random() < 0.5:  # the other times it dies before
             hear(self, destination, (), cursor)
 
     Desk.hear = wrong  # type: ignore[method-assign]

@@ -75,9 +75,15 @@ class Control:
         with self._lock:
             self._socket.sendall(json.dumps(row).encode() + b"\n")
 
-    def serve(self, do: Callable[[str, dict[str, Any]], dict[str, Any]], **more: Any) -> None:
+    def serve(
+        self,
+        do: Callable[[str, dict[str, Any]], dict[str, Any]],
+        begin: Callable[[], None] = lambda: None,
+        **more: Any,
+    ) -> None:
         """Answers commands until the harness is gone."""
         self.say({**self.ready, **more})
+        begin()
         for line in self._file:
             told = json.loads(line)
             number = told["n"]
@@ -133,16 +139,22 @@ class Box:
             self.database.set_full(0)
         limiter = Limiter(per_s=1e9, burst=1e9, camera_per_s=1e9, camera_burst=1e9)
         site = Site.loads(SITE)
-        # As in `AlertsPart`: whatever is new on the disk wakes the courier.
-        told_of = lambda row: self.courier.wake()  # noqa: E731
-        self.desk = Desk(self.database, site, told=told_of, clock=self.clock, limiter=limiter)
+        self.desk = Desk(self.database, site, told=self._told, clock=self.clock, limiter=limiter)
         settings = Settings("centre", {"id": "storm", "number": 51001}, told["url"], USER, SECRET)
         self.courier = Courier("centre", self.desk, lambda rank: HttpsJson(settings), clock=self.clock)
         self.promises_early = told["bug"] == "promise-before-commit"
         plant(told["bug"])
-        lanes = [self.courier.deliver] * told["lanes"] + [self.courier.deliver_clips, self.courier.listen]
+        self._lanes = told["lanes"]
+
+    def begin(self) -> None:
+        """Begins to bring alerts away."""
+        lanes = [self.courier.deliver] * self._lanes + [self.courier.deliver_clips, self.courier.listen]
         for work in lanes:
             threading.Thread(target=self._lane, args=(work,), daemon=True).start()
+
+    def _told(self, row: dict[str, Any]) -> None:
+        if row["entry"] in ("answer", "attached", "answer-refused"):
+            self.courier.wake()
 
     def clock(self) -> float:
         return time.time() + self._offset_s
@@ -171,6 +183,7 @@ class Box:
                 kind, start_s = told["marker"], told["start_s"]
                 finding = Finding(kind, None, start_s, "storm", "1", severity=told["severity"], source="storm")
                 case = self.desk.take(finding)
+                self.courier.wake()
                 return {"case": case.case}
             case "attach":
                 if self.full:
@@ -201,7 +214,8 @@ class Box:
 
 def box(told: dict[str, Any]) -> None:
     control = Control(told)
-    control.serve(Box(told, control).do)
+    made = Box(told, control)
+    control.serve(made.do, begin=made.begin)
 
 
 def centre(told: dict[str, Any]) -> None:

@@ -54,15 +54,18 @@ class Relay:
         self._chance = random.Random(seed)
         self._open: set[asyncio.StreamWriter] = set()
         self._late: set[asyncio.Task[None]] = set()
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20)
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=1 << 20)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         self._server.close()
         self.cut()
         await self.come_late()
+        if self._serving:
+            await asyncio.wait(tuple(self._serving))
 
     def cut(self) -> None:
         """The line is down: every connection ends, and so do new ones, until `is_up` is set again."""
@@ -74,6 +77,11 @@ class Relay:
         """Waits for what is still on its way."""
         while self._late:
             await asyncio.wait(tuple(self._late))
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)

@@ -27,14 +27,13 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Awaitable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.faults.alert_storm_account import EVENTS, KINDS, Account, Outcome
 from tests.faults.alert_storm_bugs import BUGS
-from tests.faults.alert_storm_judge import Promised, Verdict, judged
+from tests.faults.alert_storm_judge import Promised, judged
 from tests.faults.alert_storm_relay import LINE_KINDS, Relay
 from tests.faults.alert_storm_workers import content_of
 
@@ -45,18 +44,6 @@ __all__ = ["BUGS", "KINDS", "Account", "Outcome", "run"]
 PLACE = Path(__file__).resolve().parents[2]
 STORM = 500
 """Alerts of a storm."""
-EVENTS = {
-    "kill-box": 14,
-    "kill-centre": 14,
-    "kill-both": 4,
-    "box-disk-full": 6,
-    "centre-disk-full": 5,
-    "box-clock-step": 12,
-    "centre-clock-step": 4,
-    "line-down": 5,
-}
-"""What befalls the processes, with how often in a storm."""
-KINDS = (*EVENTS, *LINE_KINDS)
 SHARE = 0.12
 """Share of requests that meet a fault."""
 AT_ONCE = 16
@@ -74,22 +61,6 @@ class BrokenPromiseError(Exception):
 
 class GoneError(Exception):
     """The process was killed before it answered."""
-
-
-@dataclass
-class Outcome:
-    """What came of one storm."""
-
-    alerts: int = 0
-    requests: int = 0
-    kills: int = 0
-    again: int = 0
-    refused: int = 0
-    reserves: int = 0
-    injected: Counter[str] = field(default_factory=Counter)
-    verdict: Verdict = field(default_factory=Verdict)
-    broken: str | None = None
-    log: str = ""
 
 
 class Process:
@@ -230,6 +201,7 @@ class Storm:
         self._broken: list[str] = []
         self._fork_turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._hearing: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         self._events: dict[int, list[str]] = {}
         for kind, count in EVENTS.items():
             if kind in self.kinds:
@@ -250,11 +222,16 @@ class Storm:
             self._nursery.stdin.write(json.dumps(told).encode() + b"\n")
             return int(await self._nursery.stdout.readline())
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._hear(reader, writer))
+        self._hearing[writer] = task
+        task.add_done_callback(lambda _: self._hearing.pop(writer))
+
+    async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, ValueError):
             told = json.loads(await reader.readline())
             await (self.box if told["role"] == "box" else self.centre).connected(told, reader, writer)
-        writer.close()
+        writer.transport.abort()
 
     async def live(self) -> Outcome:
         """The whole storm; what does not hold stands in the outcome."""
@@ -284,10 +261,19 @@ class Storm:
             for process in (self.box, self.centre):
                 await process.end()
             await self.relay.close()
-            assert self._nursery.stdin is not None
-            self._nursery.stdin.close()
-            await self._nursery.wait()
+            # A process whose number nobody has read yet ends when the harness hangs up.
             control.close()
+            while self._hearing:
+                for writer in tuple(self._hearing):
+                    writer.transport.abort()
+                await asyncio.sleep(0.001)
+            assert self._nursery.stdin is not None
+            assert self._nursery.stdout is not None
+            self._nursery.stdin.close()
+            await self._nursery.stdout.read()
+            await self._nursery.wait()
+            for _ in range(10):  # what was closed a moment ago lets go of its socket in the loop's next turns
+                await asyncio.sleep(0.001)
         self.outcome.alerts = len(self.promised.cases)
         self.outcome.requests = self.relay.requests
         self.outcome.injected.update(self.relay.injected)
@@ -436,7 +422,7 @@ class Storm:
             try:
                 return int((await reader.readline()).split()[1])
             finally:
-                writer.close()
+                writer.transport.abort()
         except (OSError, IndexError, ValueError):
             return 0
 
@@ -534,54 +520,6 @@ def run(seed: int, number: int, alerts: int = STORM, bug: str | None = None, den
     else:
         outcome.log = str(place)
     return outcome
-
-
-@dataclass
-class Account:
-    """The sums of many storms."""
-
-    storms: int = 0
-    total: Counter[str] = field(default_factory=Counter)
-    by_kind: dict[str, Counter[str]] = field(default_factory=dict)
-    broken: list[tuple[int, str, str]] = field(default_factory=list)
-
-    def add(self, number: int, outcome: Outcome) -> None:
-        """Counts a storm."""
-        verdict = outcome.verdict
-        self.storms += 1
-        ends = {name: len(getattr(verdict, name)) for name in ("lost", "doubled", "disordered", "wrong")}
-        counts = {
-            name: getattr(outcome, name) for name in ("alerts", "requests", "kills", "again", "refused", "reserves")
-        }
-        counts |= {name: getattr(verdict, name) for name in ("messages", "known", "parts", "answers")}
-        self.total.update({**ends, **counts, "answers-refused": verdict.refused})
-        for kind, times in outcome.injected.items():
-            row = self.by_kind.setdefault(kind, Counter())
-            row.update({**ends, "injected": times, "storms": 1, "alerts": outcome.alerts})
-        if outcome.broken is not None:
-            self.broken.append((number, outcome.broken, outcome.log))
-
-    def lines(self, seed: int, alerts: int, spent_s: float) -> list[str]:
-        """The table."""
-        total = self.total
-        names = ("injected", "storms", "alerts", "lost", "doubled", "disordered")
-        found = [
-            f"{total['alerts']} alerts, {total['messages']} messages, {total['parts']} stills and clips, "
-            f"{total['answers']} answers of the centre ({total['answers-refused']} refused), "
-            f"{total['requests']} requests, {total['kills']} kills",
-            f"{total['again']} times done again after a kill, {total['refused']} times refused by a full disk "
-            f"({total['reserves']} reserves given up), {total['known']} messages that came again and were known; "
-            f"{self.storms} storms, seed {seed}, {spent_s:.0f} s",
-            f"{'what went wrong':<20}" + "".join(f"{name:>11}" for name in names),
-        ]
-        rows = [(kind, self.by_kind.get(kind, Counter())) for kind in KINDS]
-        rows.append(("all", Counter({**total, "storms": self.storms, "injected": 0})))
-        rows[-1][1]["injected"] = sum(row["injected"] for _, row in rows)
-        found += [f"{kind:<20}" + "".join(f"{row[name]:>11}" for name in names) for kind, row in rows]
-        for number, what, log in self.broken[:20]:
-            again = f"python -m tests.faults.alert_storm --alerts {alerts} --seed {seed} --storm {number}"
-            found.append(f"BROKEN: {again}    # {what}; files: {log}")
-        return found
 
 
 def _share(given: tuple[int, int, int, str | None, float]) -> tuple[int, Outcome]:

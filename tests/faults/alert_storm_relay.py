@@ -146,12 +146,15 @@ class Relay:
             writer.write(request)
             await writer.drain()
             if not whole:
+                writer.write_eof()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(reader.read(), 1.0)  # what the centre says to that, if anything
                 return b""
             head = await reader.readuntil(b"\r\n\r\n")
             bare = request.startswith(b"HEAD ") or head.startswith(b"HTTP/1.1 204")
             return head + (b"" if bare else await reader.readexactly(_length(head)))
         finally:
-            writer.close()
+            writer.transport.abort()
 
     async def _asked_late(self, request: bytes, after_s: float) -> None:
         await asyncio.sleep(after_s)

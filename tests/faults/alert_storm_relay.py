@@ -90,6 +90,8 @@ class Relay:
                 head = await reader.readuntil(b"\r\n\r\n")
                 request = head + await reader.readexactly(_length(head))
                 answer, whole = await self._carried(request)
+                if writer.is_closing():  # whoever asked is gone
+                    break
                 writer.write(answer)
                 await writer.drain()
                 if not whole:

@@ -62,6 +62,11 @@ faults: .venv/.installed ## Faults of a simulated disk below the real ledger, N=
 	$(if $(RUN),,$(BIN)/python tests/faults/network_storm.py --runs $(RUNS) --seed $(SEED))
 	$(if $(RUN),,$(BIN)/python tests/faults/kill_storm.py --kills $(KILLS) --seed $(SEED))
 
+ALERTS ?= 10000
+.PHONY: faults-alerts
+faults-alerts: .venv/.installed ## ALERTS=10000 through kill -9 of box and centre, a bad line, full disks and clock steps, SEED=…; STORM=… repeats one
+	$(BIN)/python -m tests.faults.alert_storm --alerts $(ALERTS) --seed $(SEED) $(if $(STORM),--storm $(STORM))
+
 .PHONY: lint
 lint: .venv/.installed ## Formatting, types, stubs, arrows, licences, reference up to date
 	@tools/step "cargo fmt" cargo fmt --check

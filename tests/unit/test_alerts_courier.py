@@ -14,7 +14,7 @@ from edusense.alerts import Answers, Attachment, Desk, Destination, Finding, Giv
 from edusense.alerts import courier as courier_module
 from edusense.alerts.courier import Courier
 from edusense.alerts.database import Database
-from edusense.errors import DestinationRefusedError, DestinationUnavailableError, MessageRefusedError
+from edusense.errors import AlertStorageError, DestinationRefusedError, DestinationUnavailableError, MessageRefusedError
 
 SITE = """
 [site]
@@ -307,3 +307,50 @@ def test_later_messages_of_a_case_wait_for_no_still(letters, tmp_path):
     letters.start(lanes=1)
     letters.until(lambda: len(letters.got) == 2)
     assert letters.got == [f"{case}/1 with still", f"{case}/2"]
+
+
+def full_for(rig, monkeypatch, name: str, times: int) -> list[str]:
+    """The disk does not take what the desk writes by this method, so often."""
+    method, said = getattr(rig.desk, name), []
+
+    def wrong(*told):
+        if len(said) < times:
+            said.append(name)
+            raise AlertStorageError("the disk is full")
+        return method(*told)
+
+    monkeypatch.setattr(rig.desk, name, wrong)
+    return said
+
+
+def test_answers_that_a_full_disk_did_not_take_are_not_the_destinations_fault(rig, monkeypatch):
+    case = rig.raise_one("fire")
+    said = full_for(rig, monkeypatch, "hear", 3)
+    heard = rig.desk.cursor
+    given = GivenAnswer("a1", case, "taken", "ЦОУ")
+    # A centre gives what comes after the cursor, as often as it is asked.
+    monkeypatch.setattr(
+        Fake, "answers", lambda self, cursor, wait_s: Answers((given,), "1") if cursor is None else Answers()
+    )
+    rig.start(lanes=1, listen=True)
+    rig.until(lambda: heard("centre") == "1")
+    assert len(said) == 3
+    assert rig.desk.case(case).state == "taken"
+    assert [row["state"] for row in rig.said if row["state"] != "working"] == []
+
+
+def test_a_refusal_that_a_full_disk_did_not_take_does_not_end_the_lane(rig, monkeypatch):
+    said = full_for(rig, monkeypatch, "refused", 2)
+    bad = rig.raise_one("fire")
+
+    def fail(message):
+        if message.get("case") == bad:
+            raise MessageRefusedError("422")
+
+    rig.fail = fail
+    rig.start(lanes=1)
+    rig.until(lambda: rig.desk.outbox.hops(bad)[0]["state"] == "refused")
+    good = rig.raise_one("smoke")
+    rig.courier.wake()
+    rig.until(lambda: rig.got == [f"{good}/1"])
+    assert len(said) == 2

@@ -155,11 +155,15 @@ class Courier:
                 wait_s = 0.0 if self.health.failures else LISTEN_S
                 try:
                     heard = destination.answers(self._desk.cursor(self.name), wait_s)
+                    # Before it is written down: a disk that is full is not the destination's fault.
+                    self._worked()
                     self._desk.hear(self.name, heard.given, heard.cursor)
+                except AlertStorageError as error:
+                    # The cursor stays where it was, so they are heard again.
+                    self._not_kept(error, stopping)
                 except EdusenseError as error:
                     self._failed(error, stopping)
                 else:
-                    self._worked()
                     if not heard.given and wait_s:
                         # A centre that answers at once, having nothing to say, must not make this a busy loop.
                         stopping.wait(0.2)
@@ -233,11 +237,10 @@ class Courier:
             self._desk.delivered(item)
         except MessageRefusedError as error:
             self._worked()
-            self._desk.refused(item, str(error))
+            self._set_aside(item, str(error), stopping)
         except AlertStorageError as error:
             # It has arrived; it will be sent again, and is known there by its key.
-            logger.error("alerts: destination=%s: %s", self.name, error)
-            stopping.wait(FIRST_S)
+            self._not_kept(error, stopping)
         except EdusenseError as error:
             self._failed(error, stopping, item)
         except Exception as error:
@@ -245,7 +248,7 @@ class Courier:
             told = f"its driver failed: {type(error).__name__}: {error}"
             if item.attempts >= MOST_FAILURES:
                 # One message that makes a driver fail must not hold up all others.
-                self._desk.refused(item, told)
+                self._set_aside(item, told, stopping)
             self._failed(DestinationUnavailableError(told), stopping, item)
 
     def _still(
@@ -261,6 +264,19 @@ class Courier:
             if left <= 0 or stopping.wait(min(0.1, left)):
                 return None
         return still
+
+    def _set_aside(self, item: Item, reason: str, stopping: threading.Event) -> None:
+        try:
+            self._desk.refused(item, reason)
+        except AlertStorageError as error:
+            self._not_kept(error, stopping)
+
+    def _not_kept(self, error: AlertStorageError, stopping: threading.Event) -> None:
+        """The box's own disk did not take what became of something: it is done once more."""
+        logger.error("alerts: destination=%s: %s", self.name, error)
+        with self._turn:
+            self._probing = False
+        stopping.wait(FIRST_S)
 
     # What is known of the destination.
 

@@ -34,7 +34,7 @@ EdusenseError
 ├── AlertError                      findings, cases and their log                               exit 6
 │   ├── AlertStorageError, AlertLogDamagedError
 │   ├── FindingError                what was handed in is no finding                            exit 2
-│   └── FindingLimitedError, CaseUnknownError, CaseClosedError                                  exit 5
+│   └── FindingLimitedError, FindingSilencedError, CaseUnknownError, CaseClosedError            exit 5
 ├── DestinationError                where alerts go                                             exit 4
 │   ├── DestinationUnavailableError
 │   └── DestinationRefusedError, MessageRefusedError                                            exit 5
@@ -90,6 +90,7 @@ __all__ = [
     "EdusenseError",
     "FindingError",
     "FindingLimitedError",
+    "FindingSilencedError",
     "HubError",
     "HubRefusedError",
     "HubUnavailableError",

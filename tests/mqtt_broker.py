@@ -7,6 +7,7 @@ one, mosquitto, is asked in tests/peers.
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import struct
 import threading
@@ -21,6 +22,27 @@ class Published:
     payload: bytes
     retain: bool
     client: str
+
+
+class Topics:
+    """What a rig of the contract tells, out of what was published below `school/`; it gives `told`."""
+
+    def told(self) -> list[tuple[str, bytes]]:
+        """Topic and payload of everything that has arrived."""
+        raise NotImplementedError
+
+    def _of(self, topic: str) -> list[tuple[str, bytes]]:
+        prefix = f"school/edusense/{topic}"
+        return [(name[len(prefix) :], payload) for name, payload in self.told() if name.startswith(prefix)]
+
+    def messages(self) -> list[dict]:
+        return [json.loads(payload) for topic, payload in self._of("cases/") if not topic.endswith("still")]
+
+    def files(self) -> dict[str, bytes]:
+        return {topic: payload for topic, payload in self._of("cases/") if topic.endswith("still")}
+
+    def heartbeats(self) -> list[dict]:
+        return [json.loads(payload) for _, payload in self._of("heartbeat")]
 
 
 class Broker:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
-from tests.mqtt_broker import Broker
+from tests.mqtt_broker import Broker, Topics
 
 from edusense.alerts import Settings
 from edusense.alerts.command import Command
@@ -193,7 +193,7 @@ class TestSmtp(DestinationContract):
         return mail
 
 
-class MqttRig:
+class MqttRig(Topics):
     """A broker of the tests' own; the real one is asked in tests/peers."""
 
     destination = Mqtt
@@ -205,20 +205,8 @@ class MqttRig:
         school = {"id": "school-51", "number": 51001}
         return Settings(id="broker", school=school, url=self.broker.url, user="edusense", password=PASSWORD)
 
-    def _of(self, topic: str) -> list[tuple[str, bytes]]:
-        prefix = f"school/edusense/{topic}"
-        return [
-            (one.topic[len(prefix) :], one.payload) for one in self.broker.published if one.topic.startswith(prefix)
-        ]
-
-    def messages(self) -> list[dict]:
-        return [json.loads(payload) for topic, payload in self._of("cases/") if not topic.endswith("still")]
-
-    def files(self) -> dict[str, bytes]:
-        return {topic: payload for topic, payload in self._of("cases/") if topic.endswith("still")}
-
-    def heartbeats(self) -> list[dict]:
-        return [json.loads(payload) for _, payload in self._of("heartbeat")]
+    def told(self) -> list[tuple[str, bytes]]:
+        return [(one.topic, one.payload) for one in self.broker.published]
 
     def go_down(self) -> None:
         self.broker.close()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from tests.mqtt_broker import Topics
 
 from edusense.alerts import Settings
 from edusense.alerts.contract import PASSWORD, DestinationContract, message
@@ -24,7 +25,7 @@ from edusense.errors import DestinationRefusedError, DestinationUnavailableError
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(120)]
 
 
-class Mosquitto:
+class Mosquitto(Topics):
     """A broker with a password file, and a subscriber with a persistent session."""
 
     destination = Mqtt
@@ -81,19 +82,9 @@ class Mosquitto:
         given = {"url": f"mqtt://127.0.0.1:{self.port}/school", "user": "edusense", "password": PASSWORD} | change
         return Settings(id="broker", school=school, **given)
 
-    def _of(self, topic: str) -> list[tuple[str, bytes]]:
+    def told(self) -> list[tuple[str, bytes]]:
         time.sleep(0.3)  # what was acknowledged is on its way to the subscriber
-        prefix = f"school/edusense/{topic}"
-        return [(name[len(prefix) :], payload) for name, payload, _ in self.got if name.startswith(prefix)]
-
-    def messages(self) -> list[dict]:
-        return [json.loads(payload) for topic, payload in self._of("cases/") if not topic.endswith("still")]
-
-    def files(self) -> dict[str, bytes]:
-        return {topic: payload for topic, payload in self._of("cases/") if topic.endswith("still")}
-
-    def heartbeats(self) -> list[dict]:
-        return [json.loads(payload) for _, payload in self._of("heartbeat")]
+        return [(topic, payload) for topic, payload, _ in self.got]
 
     def go_down(self) -> None:
         self.process.terminate()

@@ -354,3 +354,31 @@ def test_a_refusal_that_a_full_disk_did_not_take_does_not_end_the_lane(rig, monk
     rig.courier.wake()
     rig.until(lambda: rig.got == [f"{good}/1"])
     assert len(said) == 2
+
+
+class WithoutHeartbeats(Fake):
+    """A centre that takes alerts and knows no heartbeats."""
+
+    def heartbeat(self, message):
+        self.got.append("heartbeat")
+        raise DestinationRefusedError("404")
+
+
+def test_who_wants_no_heartbeats_gets_alerts_all_the_same(rig, caplog):
+    rig.courier = Courier(
+        "centre",
+        rig.desk,
+        lambda rank: WithoutHeartbeats(rig.got, lambda message: rig.fail(message), rig.answers),
+        heartbeat=lambda name: {"key": "heartbeat/1"},
+        heartbeat_s=0.05,
+        changed=rig.said.append,
+    )
+    rig.start(lanes=1)
+    rig.threads.append(threading.Thread(target=rig.courier.pulse, args=(rig.stopping, lambda: None)))
+    rig.threads[-1].start()
+    rig.until(lambda: rig.got.count("heartbeat") > 2)
+    case = rig.raise_one("fire")
+    rig.courier.wake()
+    rig.until(lambda: f"{case}/1" in rig.got)
+    assert all(row["state"] == "working" for row in rig.said)
+    assert caplog.text.count("its heartbeat is refused") == 1

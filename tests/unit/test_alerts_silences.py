@@ -72,6 +72,18 @@ def test_it_ends_by_itself_and_the_destinations_of_the_zone_hear_of_both(desk, c
     desk.database.verify()
 
 
+def test_a_clock_that_is_put_back_ends_it_and_does_not_make_it_last_for_years(desk, clocks, told):
+    desk.silence("attic-door", until_s=NOW + 60, by="guard", reason="a\x1b[31mb")
+    assert told[-1]["reason"] == "a\N{REPLACEMENT CHARACTER}[31mb"
+    clocks.wall -= 30
+    with pytest.raises(FindingSilencedError):
+        desk.take(entry())
+    clocks.wall -= 365 * 86_400
+    assert desk.take(entry()).number == 1
+    desk.turn()
+    assert [row["entry"] for row in told if "silence" in row["entry"]] == ["silence-begun", "silence-over"]
+
+
 def test_it_is_ended_before_its_time_by_name(desk, told):
     silence = desk.silence("attic-door", until_s=NOW + 60, by="guard")
     desk.unsilence(silence.id, by="А. Серикова")

@@ -172,7 +172,7 @@ class Courier:
         """Heartbeats: sent when due, whatever else waits; one that does not arrive is not sent again."""
         assert self._heartbeat is not None
         with _Open(self, MESSAGE) as destination:
-            due = time.monotonic()
+            due, refused = time.monotonic(), ""
             while not stopping.is_set():
                 beat()
                 if time.monotonic() < due:
@@ -181,9 +181,15 @@ class Courier:
                 due = time.monotonic() + self._heartbeat_s
                 try:
                     destination.heartbeat(self._heartbeat(self.name))
-                except EdusenseError as error:
+                except DestinationUnavailableError as error:
                     self._failed(error, stopping)
+                except EdusenseError as error:
+                    # Who wants no heartbeats may well take alerts: they must not wait for somebody to mend this.
+                    if refused != str(error):
+                        refused = str(error)
+                        logger.warning("alerts: destination=%s: its heartbeat is refused: %s", self.name, error)
                 else:
+                    refused = ""
                     self._worked()
 
     def _carry(self, stopping: threading.Event, beat: Callable[[], None], most: int, only: int | None = None) -> None:

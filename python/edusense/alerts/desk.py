@@ -9,6 +9,7 @@ answer ──────────────────────► cas
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
@@ -25,6 +26,7 @@ from edusense.alerts.outbox import MESSAGE, Attachment, Item, Outbox
 from edusense.alerts.silences import Silence, Silences
 from edusense.errors import (
     AlertStorageError,
+    CaseUnknownError,
     EdusenseError,
     FindingError,
     FindingLimitedError,
@@ -372,7 +374,8 @@ class Desk(CaseRegister):
             if case is not None:
                 self.told(self._row("escalated", case, escalated=case.escalated))
         for silence in self._silences.over_by_now():
-            self._silenced("over", lambda silence=silence: self._silences.end(silence.id))  # type: ignore[misc]
+            with contextlib.suppress(CaseUnknownError):  # somebody has ended it at this moment
+                self._silenced("over", lambda silence=silence: self._silences.end(silence.id))  # type: ignore[misc]
 
     def _escalated(self, name: str) -> Case | None:
         """A case that nobody answered becomes graver; None where somebody has answered after all."""
@@ -422,10 +425,10 @@ class Desk(CaseRegister):
             raise UsageError(
                 f"there is no zone or camera `{place[:80]}`", hint=_near(place, [*self._zones, *self._cameras])
             )
-        name = None if zone is None else zone.id
+        name, why = None if zone is None else zone.id, None if reason is None else _clean(reason, 500)
         return self._silenced(
             "begun",
-            lambda: self._silences.begin(zone=name, camera=camera, until_s=until_s, by=by, reason=reason),
+            lambda: self._silences.begin(zone=name, camera=camera, until_s=until_s, by=by, reason=why),
         )
 
     def unsilence(self, number: int, *, by: str) -> Silence:

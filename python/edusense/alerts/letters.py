@@ -5,20 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from edusense.alerts.messages import local_time
+from edusense.alerts.words import FINDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["body_of", "subject_of"]
 
-_FINDINGS: Final[dict[str, tuple[str, str, str]]] = {
-    "forbidden-entry": ("тыйым салынған аймаққа кіру", "вход в запретную зону", "entry into a forbidden zone"),
-    "movement": ("қозғалыс", "движение", "movement"),
-    "line-crossed": ("сызықты кесіп өту", "пересечение линии", "a line was crossed"),
-    "fire": ("өрт", "пожар", "fire"),
-    "smoke": ("түтін", "дым", "smoke"),
-    "fight": ("төбелес", "драка", "fight"),
-}
 _ANSWERS: Final = {
     "seen": ("көрді", "увидел(а)", "has seen it"),
     "taken": ("қабылдады", "принял(а)", "acts on it"),
@@ -32,7 +25,7 @@ def subject_of(message: Mapping[str, Any]) -> str:
     """The subject of a message's letter: one line, whatever the message holds.
 
     >>> subject_of({"type": "alert", "status": "test", "finding": "fire", "place": {"room": {"name": "Шатыр"}}})
-    'TEST: пожар, Шатыр'
+    'TEST: Пожар, Шатыр'
     """
     test = "TEST: " if message.get("status") == "test" else ""
     match message["type"]:
@@ -87,7 +80,9 @@ def _said(message: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _finding(message: Mapping[str, Any]) -> tuple[str, str, str]:
     kind = str(message["finding"])
-    return _FINDINGS.get(kind, (kind, kind, kind))
+    words = FINDINGS.get(kind, {})
+    kk, ru, en = (words.get(language, kind) for language in ("kk", "ru", "en"))
+    return kk, ru, en
 
 
 def _update(message: Mapping[str, Any]) -> tuple[str, str, str]:

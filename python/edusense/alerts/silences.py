@@ -23,6 +23,8 @@ __all__ = ["LONGEST_S", "Silence", "Silences"]
 
 LONGEST_S: Final = 7 * 86_400.0
 """Whatever is to be left out for longer belongs into the site file."""
+CLOCK_SLACK_S: Final = 60.0
+"""A clock that is set to rights a little is no clock that was put back."""
 _STREAM: Final = "silences"
 
 
@@ -55,6 +57,10 @@ class Silence:
     def place(self) -> str:
         """What is silenced, for people."""
         return f"camera `{self.camera}`" if self.zone is None else f"zone `{self.zone}`"
+
+    def holds(self, now_s: float) -> bool:
+        """Whether it is on at a time. A clock put back to before its beginning ends it: it must not last for years."""
+        return self.since_s - CLOCK_SLACK_S <= now_s < self.until_s
 
     def to_json(self) -> dict[str, Any]:
         """The silence as a JSON object."""
@@ -142,7 +148,7 @@ class Silences:
             return None
         now_s = self._clock()
         for one in self._on:
-            if one.until_s > now_s and (one.zone == finding.zone if one.zone else one.camera == finding.camera):
+            if one.holds(now_s) and (one.zone == finding.zone if one.zone else one.camera == finding.camera):
                 return one
         return None
 
@@ -153,7 +159,7 @@ class Silences:
     def over_by_now(self) -> list[Silence]:
         """Those whose time has come."""
         now_s = self._clock()
-        return [one for one in self._on if one.until_s <= now_s]
+        return [one for one in self._on if not one.holds(now_s)]
 
     def next_sequence(self) -> tuple[str, int]:
         """Stream and number of the next message about silences."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from edusense.alerts.words import FINDINGS
+
 __all__ = ["WORDS"]
 
 WORDS: Final[dict[str, dict[str, str]]] = {
@@ -53,18 +55,7 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "en": "nobody answered in time",
     },
     "times": {"kk": "рет", "ru": "раз", "en": "times"},
-    # Findings.
-    "forbidden-entry": {
-        "kk": "Тыйым салынған аймаққа кіру",
-        "ru": "Вход в запретную зону",
-        "en": "Entry into a forbidden zone",
-    },
-    "movement": {"kk": "Қозғалыс", "ru": "Движение", "en": "Movement"},
-    "line-crossed": {"kk": "Сызықты кесіп өту", "ru": "Пересечение линии", "en": "A line was crossed"},
-    "fire": {"kk": "Өрт", "ru": "Пожар", "en": "Fire"},
-    "smoke": {"kk": "Түтін", "ru": "Дым", "en": "Smoke"},
-    "fight": {"kk": "Төбелес", "ru": "Драка", "en": "Fight"},
-    "weapon": {"kk": "Қару", "ru": "Оружие", "en": "Weapon"},
+    **FINDINGS,
     # The way out.
     "at": {"kk": "жеткізілді", "ru": "доставлено", "en": "delivered"},
     "waits": {"kk": "күтіп тұр", "ru": "ждёт отправки", "en": "waiting to be sent"},

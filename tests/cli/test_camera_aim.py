@@ -116,6 +116,33 @@ def test_the_page_shows_what_the_camera_sees_and_keeps_a_reference(school):
     assert "a1m-S3cret" not in page.out + page.err
 
 
+def test_zones_are_shown_and_drawn_into_the_site_file(school):
+    site = school / "school.toml"
+    before = site.read_text()
+    drawn = {"id": "door", "kind": "forbidden", "polygon": [[0, 0], [0.5, 0], [0.5, 1]]}
+    with Aiming(school, "--listen", "127.0.0.1:0") as page:
+        assert json.loads(page.get("zones")) == []
+        told = json.loads(page.get("zones", "POST", json.dumps(drawn).encode()))
+        assert told == json.loads(page.get("zones")) == [{**drawn, "line": None}]
+        for body, said in (
+            (json.dumps(drawn), "there is a zone `door` already"),
+            (json.dumps({**drawn, "id": "two", "polygon": [[0, 0], [1, 1], [1, 0], [0, 1]]}), "cross each other"),
+            (json.dumps({**drawn, "id": "two", "polygon": [[0, 0], [1, 1], [1, float("inf")]]}), "no number"),
+            (json.dumps({**drawn, "id": "two", "polygon": 3}), "this is no zone"),
+            ("[" * 20_000, "this is no zone"),
+            ("{}", "this is no zone"),
+            ("x" * 100_000, "so many corners"),
+        ):
+            with pytest.raises(urllib.error.HTTPError, match="409") as refused:
+                page.get("zones", "POST", body.encode())
+            assert said in refused.value.read().decode()
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            page.get("zones", "POST", json.dumps({**drawn, "id": "two"}).encode(), Origin="http://elsewhere")
+    assert "zone door added" in page.err
+    assert site.read_text().startswith(before.rstrip())
+    site.write_text(before)
+
+
 def test_others_need_the_token_and_get_https(school):
     with Aiming(school, "--listen", "127.0.0.1:0", "--https") as page:
         assert page.url.startswith("https://")

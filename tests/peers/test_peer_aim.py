@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tests.peers.chromium import Chromium
 
+from edusense import Site
 from edusense.sim.camera import VirtualCamera
 from edusense.sim.encode import Encoding
 
@@ -31,6 +33,53 @@ room = "205"
 address = "127.0.0.1:{port}"
 credentials = "cameras"
 """
+
+
+def _tap(page, x, y):
+    """A tap on the picture, at shares of it."""
+    left, top, width, height = page.script(
+        "(() => { const box = document.querySelector('#picture').getBoundingClientRect();"
+        " return [box.left, box.top, box.width, box.height]; })()"
+    )
+    for kind in ("mousePressed", "mouseReleased"):
+        where = {"x": left + x * width, "y": top + y * height}
+        page.ask("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **where)
+
+
+def _draw_a_zone(page, folder):
+    page.script("document.querySelector('#draw').scrollIntoView()")
+    page.press("Draw a zone")
+    page.script("window.scrollTo(0, 0)")
+    assert page.script("document.querySelector('#keep').disabled")
+    for x, y in ((0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.9, 0.9), (0.25, 0.75)):
+        _tap(page, x, y)
+    assert page.script("document.querySelectorAll('#zones .corner').length") == 5
+    page.press("one corner back")
+    page.press("one corner back")
+    _tap(page, 0.25, 0.75)
+    if shots := os.environ.get("EDUSENSE_SHOTS"):
+        page.picture(Path(shots) / "aim-drawing.png")
+        page.script("window.scrollTo(0, 9999)")
+        page.picture(Path(shots) / "aim-drawing-below.png")
+    page.press("Add to the site file")
+    page.until("document.querySelector('#zone-told').textContent.includes('stands in the site file')")
+    assert "205-front-zone-1" in page.text("#list")
+    (zone,) = Site.load(folder / "school.toml").zones
+    assert (zone.id, zone.camera, zone.kind) == ("205-front-zone-1", "205-front", "forbidden")
+    corners = ((0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75))
+    for (x, y), (right, down) in zip(zone.polygon, corners, strict=True):
+        assert abs(x - right) < 0.01
+        assert abs(y - down) < 0.01
+    # A second one that crosses itself is refused, with the reason, and what was drawn is still there.
+    page.press("Draw a zone")
+    page.script("window.scrollTo(0, 0)")
+    for x, y in ((0.1, 0.1), (0.9, 0.9), (0.9, 0.1), (0.1, 0.9)):
+        _tap(page, x, y)
+    page.press("Add to the site file")
+    page.until("document.querySelector('#zone-told').textContent.includes('cross each other')")
+    assert page.script("document.querySelectorAll('#zones .corner').length") == 4
+    page.press("cancel")
+    assert len(Site.load(folder / "school.toml").zones) == 1
 
 
 def test_a_phone_sees_picture_figure_and_outline_and_saves_a_reference(tmp_path):
@@ -66,6 +115,7 @@ def test_a_phone_sees_picture_figure_and_outline_and_saves_a_reference(tmp_path)
             assert page.script("document.querySelector('#save').getBoundingClientRect().height") >= 48
             before = int(page.script("document.body.dataset.number"))
             page.until(f"document.body.dataset.number > {before + 3}")
+            _draw_a_zone(page, tmp_path)
             assert page.complaints() == []
             assert [one for one in page.requests() if not one.startswith((url, "about:", "data:"))] == []
             process.send_signal(signal.SIGINT)

@@ -31,6 +31,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "decode": {"blocks": 1, "pictures": 1},
     "motion": {"blocks": 2, "repeat": 1},
     "fleet-audit": {"cameras": 2, "peer_cameras": 1},
+    "alerts-at-once": {"alerts": 8, "kbit": 20_000.0, "still_bytes": 15_000},
     "command-line": {"runs": 1},
 }
 """Options with which a case takes a second or so; those that are not here need more than a test has."""

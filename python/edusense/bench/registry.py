@@ -303,6 +303,43 @@ CASES: Final[tuple[Case, ...]] = (
         seconds=25.0,
     ),
     Case(
+        id="alert-delay",
+        what="somebody enters a forbidden zone: until the operations centre has the still, live on 12 virtual cameras",
+        work="edusense.bench.alerts:delay",
+        figures=(
+            Kind("still", "from the first moving picture to the still at the centre", "s", steady=False),
+            Kind("still-p95", "19 of 20 stills are there within", "s", steady=False),
+        ),
+        needs="the drivers",
+        rounds=2,
+        seconds=120.0,
+        deadline_s=600.0,
+    ),
+    Case(
+        id="alerts-at-once",
+        what="a hundred alerts in one moment at 4 Mbit/s: until the last still is at the centre, the gravest first",
+        work="edusense.bench.alerts:at_once",
+        figures=(
+            Kind("last", "the last of all stills at the centre after", "s"),
+            Kind("gravest", "the last of the gravest after", "s"),
+        ),
+        needs="the drivers",
+        rounds=2,
+        seconds=25.0,
+    ),
+    Case(
+        id="alerts-idle",
+        what="what a hundred zones and a centre cost a box while nothing happens",
+        work="edusense.bench.alerts:idle",
+        figures=(
+            Kind("idle", "the alert path, idle", "% of a core", steady=False),
+            Kind("box", "the whole box beside it, without", "% of a core", steady=False),
+        ),
+        needs="the drivers",
+        rounds=1,
+        seconds=85.0,
+    ),
+    Case(
         id="command-line",
         what="starting the command line, beside an empty Python",
         work="edusense.bench.start:measure",

@@ -41,16 +41,19 @@ __all__ = ["aim"]
 @site_option
 @json_option
 def aim(camera: str, listen: str, https: bool, stream: str, site_path: str, as_json: bool) -> int:
-    """Serve a page with the camera's live picture, its sharpness, and the outline of its reference.
+    """Serve a page with the camera's live picture, its sharpness, the outline of its reference, and its zones.
 
     For the phone on the ladder: turn the camera until its picture lies on the outline, turn the ring until the figure
-    grows no more, press "Save as reference". Served to this machine alone by default; with --listen and an address of
-    the school's network by https and with a token that is made for this time, both shown here. Until Ctrl-C.
+    grows no more, press "Save as reference". A zone is drawn by its corners on the picture and added to the site file;
+    --stream watch shows what is watched, where that is another part than what is kept. Served to this machine alone by
+    default; with --listen and an address of the school's network by https and with a token that is made for this time,
+    both shown here. Until Ctrl-C.
 
     \b
     Examples:
       edusense camera aim 205-front
       edusense camera aim 205-front --listen 10.20.0.5:8490
+      edusense camera aim attic-stairs --stream watch      # to draw a zone
     """
     host, port, own = _address(listen)
     own = own and not https
@@ -85,7 +88,8 @@ def aim(camera: str, listen: str, https: bool, stream: str, site_path: str, as_j
                 talk(f"token: {token}")
             talk(f"the certificate is signed by nobody; its SHA-256 is {fingerprint}")
         talk("Ctrl-C ends it")
-        _serve(made, listening, token, tls, stopped)
+        assert site.path is not None
+        _serve(made, site.path, listening, token, tls, stopped)
     return 0
 
 
@@ -129,7 +133,7 @@ def _tls(folder: Path, host: str) -> tuple[dict[str, Any], str]:
 
 
 def _serve(
-    made: Aim, listening: socket.socket, token: str | None, tls: dict[str, Any], stopped: threading.Event
+    made: Aim, site: Path, listening: socket.socket, token: str | None, tls: dict[str, Any], stopped: threading.Event
 ) -> None:
     import uvicorn
 
@@ -137,7 +141,7 @@ def _serve(
 
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     config = uvicorn.Config(
-        make_app(made, token=token),
+        make_app(made, site=site, token=token),
         log_config=None,
         access_log=False,
         lifespan="off",

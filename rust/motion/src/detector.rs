@@ -10,7 +10,7 @@ use std::sync::Arc;
 use edusense_bitstream::luma::{Band, LumaView, Shape};
 
 use crate::Settings;
-use crate::differ::{differences, judge};
+use crate::differ::{Differences, judge};
 use crate::light::{Light, dim};
 use crate::regions::{Component, Finder};
 use crate::small::{Averager, Small, edge, size_for};
@@ -104,8 +104,6 @@ pub struct Detector {
     zones: Arc<Zones>,
     /// Which cells count, where not all do.
     mask: Option<Mask>,
-    /// Each cell's own difference; only where there is a mask.
-    single: Vec<f32>,
     shape: Option<Shape>,
     averager: Averager,
     finder: Finder,
@@ -119,7 +117,7 @@ pub struct Detector {
     /// For how long something moved at each place.
     moved_s: Vec<f32>,
     evidence: Vec<f32>,
-    scratch: Vec<f32>,
+    differences: Differences,
     tracks: Vec<Track>,
     next_track: u64,
     /// Since when the light has been changing.
@@ -141,7 +139,6 @@ impl Detector {
             settings,
             zones: Arc::default(),
             mask: None,
-            single: Vec::new(),
             shape: None,
             averager: Averager::default(),
             finder: Finder::default(),
@@ -151,7 +148,7 @@ impl Detector {
             busy: Vec::new(),
             moved_s: Vec::new(),
             evidence: Vec::new(),
-            scratch: Vec::new(),
+            differences: Differences::default(),
             tracks: Vec::new(),
             next_track: 0,
             light_since_s: None,
@@ -269,22 +266,22 @@ impl Detector {
     fn compare(&mut self, t_s: f64, gap_s: f64, now: &Small) -> Look {
         let settings = self.settings;
         let mut evidence = std::mem::take(&mut self.evidence);
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let mut single = std::mem::take(&mut self.single);
+        let mut differences = std::mem::take(&mut self.differences);
         let Some(then) = self.then(t_s) else {
             return nothing(t_s);
         };
         let age_s = t_s - then.t_s;
         let light = Light::between(&then.picture, now);
-        differences(
+        differences.take(
             &then.picture,
             now,
             light,
-            self.mask.is_some().then_some(&mut single),
-            &mut scratch,
-            &mut evidence,
+            settings.sway,
+            self.mask.is_some(),
         );
+        evidence.clone_from(&differences.usual);
         let differing = judge(&mut evidence, &self.noise, &settings);
+        judge(&mut differences.unforgiven, &self.noise, &settings);
         let taken = if differing as f32 > settings.light_share * evidence.len() as f32 {
             dim(&then.picture, now, &mut evidence)
         } else {
@@ -294,9 +291,13 @@ impl Detector {
             t_s,
             light.strength() > settings.light_levels || taken * 2 > differing,
         );
-        self.learn(t_s, gap_s, &scratch, &mut evidence);
+        self.learn(t_s, gap_s, &differences.usual, &mut evidence);
+        // Light and what is usual are judged by all that differs; what moves, by what no swaying explains.
+        for (evidence, unforgiven) in evidence.iter_mut().zip(&differences.unforgiven) {
+            *evidence = evidence.min(*unforgiven);
+        }
         if let Some(mask) = &self.mask {
-            mask.apply(&single, &mut evidence);
+            mask.apply(&differences.single, &mut evidence);
         }
         let strong = (settings.area * now.data.len() as f32 * 0.5).max(3.0) as usize;
         let mut components = self.finder.find(&evidence, now.width, CLEAR, strong);
@@ -332,7 +333,7 @@ impl Detector {
             &mut self.next_track,
         );
         self.warm(t_s, gap_s, &evidence, now.width);
-        (self.evidence, self.scratch, self.single) = (evidence, scratch, single);
+        (self.evidence, self.differences) = (evidence, differences);
         self.report(t_s, now, differing as f32 / now.data.len() as f32, lit)
     }
 

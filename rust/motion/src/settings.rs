@@ -7,6 +7,8 @@ pub struct Settings {
     pub lag_s: f32,
     /// Difference in luma levels, averaged over 3 × 3 cells, below which nothing is evidence.
     pub contrast: f32,
+    /// What a shift by so many cells explains is no difference; a cell is a 160th of the picture's width.
+    pub sway: f32,
     /// Differences below this many times the usual one at the same place are no evidence.
     pub noise_factor: f32,
     /// Share of the picture that must differ clearly in one look for something to count as moving.
@@ -34,6 +36,7 @@ impl Default for Settings {
         Self {
             lag_s: 0.3,
             contrast: 3.5,
+            sway: 0.5,
             noise_factor: 3.5,
             area: 0.0012,
             persistence_s: 0.36,
@@ -53,6 +56,7 @@ impl Settings {
     pub const NAMES: &'static [&'static str] = &[
         "lag_s",
         "contrast",
+        "sway",
         "noise_factor",
         "area",
         "persistence_s",
@@ -70,6 +74,7 @@ impl Settings {
         let place = match name {
             "lag_s" => &mut self.lag_s,
             "contrast" => &mut self.contrast,
+            "sway" => &mut self.sway,
             "noise_factor" => &mut self.noise_factor,
             "area" => &mut self.area,
             "persistence_s" => &mut self.persistence_s,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from importlib.resources import files
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import jinja2
 from starlette.applications import Starlette
@@ -12,9 +13,14 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from edusense.box.pages.access import Access, SecurityHeaders
-from edusense.errors import EdusenseError
+from edusense.cli.output import talk
+from edusense.errors import EdusenseError, UsageError
+from edusense.site import Site
+from edusense.site.drawing import add_zone
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
@@ -23,19 +29,22 @@ if TYPE_CHECKING:
 __all__ = ["make_app"]
 
 WAIT_S: Final = 5.0
+MOST: Final = 64 << 10
+"""Bytes of a drawn zone; a hundred corners are some kilobytes."""
 _OPEN: Final = frozenset({"/token", "/static/token.js", "/static/page.css", "/static/icon.svg"})
 _TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
-def make_app(aim: Aim, *, token: str | None) -> ASGIApp:
+def make_app(aim: Aim, *, site: Path, token: str | None) -> ASGIApp:
     """The page of one camera.
 
     Args:
         aim: what is shown.
+        site: the site file, whose zones are shown and to which new ones are added.
         token: what has to be known to see it; None for this machine alone.
     """
     access = Access(token=token, open_paths=_OPEN)
-    page = _Page(aim)
+    page = _Page(aim, site)
     app = Starlette(
         routes=[
             Route("/", page.index),
@@ -44,6 +53,8 @@ def make_app(aim: Aim, *, token: str | None) -> ASGIApp:
             Route("/outline.png", page.outline),
             Route("/reference", page.save, methods=["POST"]),
             Route("/best", page.forget, methods=["POST"]),
+            Route("/zones", page.zones),
+            Route("/zones", page.draw, methods=["POST"]),
             Route("/token", page.token),
             Route("/token", access.login, methods=["POST"]),
             Route("/static/{name}", page.static),
@@ -54,11 +65,11 @@ def make_app(aim: Aim, *, token: str | None) -> ASGIApp:
 
 
 class _Page:
-    def __init__(self, aim: Aim) -> None:
-        self._aim = aim
+    def __init__(self, aim: Aim, site: Path) -> None:
+        self._aim, self._site = aim, site
         own = files("edusense.cli.aim")
         shared = files("edusense.box.pages") / "static"
-        self._static = {name: (own / name).read_bytes() for name in ("aim.js", "aim.css")}
+        self._static = {name: (own / name).read_bytes() for name in ("aim.js", "zones.js", "aim.css")}
         self._static |= {name: (shared / name).read_bytes() for name in ("token.js", "page.css", "icon.svg")}
         texts = {"aim.html": (own / "aim.html").read_text("utf-8")}
         texts["token.html"] = (shared / "token.html").read_text("utf-8")
@@ -90,6 +101,21 @@ class _Page:
         self._aim.forget_best()
         return JSONResponse({"ok": True})
 
+    async def zones(self, _: Request) -> Response:
+        return JSONResponse(self._zones_of(await run_in_threadpool(Site.load, self._site)))
+
+    async def draw(self, request: Request) -> Response:
+        name, kind, polygon = _drawn(await _body(request))
+        site = await run_in_threadpool(
+            add_zone, self._site, name=name, camera=self._aim.camera, kind=kind, polygon=polygon
+        )
+        talk(f"{self._site}: zone {name} added")
+        return JSONResponse(self._zones_of(site))
+
+    def _zones_of(self, site: Site) -> list[dict[str, Any]]:
+        own = [zone for zone in site.zones if zone.camera == self._aim.camera]
+        return [{"id": zone.id, "kind": zone.kind, "polygon": zone.polygon, "line": zone.line} for zone in own]
+
     async def static(self, request: Request) -> Response:
         name = request.path_params["name"]
         content = self._static.get(name)
@@ -104,5 +130,24 @@ def _or_none(content: bytes | None, kind: str) -> Response:
     return Response(content, media_type=kind)
 
 
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MOST:
+            raise UsageError("so many corners has no zone", hint="a zone needs a handful")
+    return bytes(body)
+
+
+def _drawn(body: bytes) -> tuple[str, str, list[list[float]]]:
+    """Name, kind and corners of a zone, as the page sends them."""
+    try:
+        told = json.loads(body)
+        return str(told["id"]), str(told["kind"]), [[float(x), float(y)] for x, y in told["polygon"]]
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        raise UsageError('this is no zone: {"id", "kind", "polygon": [[x, y], …]}') from None
+
+
 async def _failed(_: Request, error: Exception) -> Response:
-    return PlainTextResponse(f"{error}\n", 409)
+    hint = getattr(error, "hint", None)
+    return PlainTextResponse(f"{error}\n" if hint is None else f"{error}: {hint}\n", 409)

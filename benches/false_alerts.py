@@ -49,7 +49,7 @@ NOISES = (2, 4, 8)
 """FFmpeg's `noise=alls=`: a standard deviation of 1.73 times less."""
 _X264 = (
     "bframes=0:ref=1:rc-lookahead=0:sync-lookahead=0:mbtree=0:sliced-threads=0:scenecut=0:weightp=0:threads=1:"
-    "keyint=50:min-keyint=50"
+    "keyint=50:min-keyint=50:threads=1"
 )
 ENCODINGS = {
     "crf 27": {"crf": "27", "x264-params": f"{_X264}:vbv-maxrate=375:vbv-bufsize=750"},

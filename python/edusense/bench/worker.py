@@ -48,9 +48,11 @@ def answer(task: dict[str, Any]) -> dict[str, Any]:
     Returns:
         What was measured, or an `error` in place of it; never an exception.
     """
+    from edusense.bench import peers
     from edusense.bench.case import Case
     from edusense.site.secrets import resolve
 
+    peers.enter()
     before = pace.pace()
     began = time.monotonic()
     try:

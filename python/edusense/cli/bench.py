@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edusense.cli.bench_compare import compare
+from edusense.cli.bench_peers import peers
 from edusense.cli.bench_plan import case, cases, profiles, run, show
 from edusense.cli.bench_power_cut import power_cut
 from edusense.cli.bench_sheet import box, camera, disk, reader
@@ -51,7 +52,7 @@ def command() -> None:
     """
 
 
-for _one in (run, compare, show, profiles, cases, case, box, disk, camera, reader, power_cut, soak):
+for _one in (run, compare, show, profiles, cases, case, box, disk, camera, reader, power_cut, soak, peers):
     command.add_command(_one)
 
 

@@ -368,6 +368,21 @@ class BenchProfile(Row):
     """Its file."""
 
 
+class BenchPeer(Row):
+    """Something that is measured beside ours."""
+
+    peer: str
+    """Its name."""
+    what: str
+    """What one would use it for instead."""
+    where: Literal["own", "peers", "machine"] | None
+    """`own`: in edusense's environment; `peers`: in that of peers; `machine`: a program; null: not here."""
+    version: str | None
+    """Its version, where it tells."""
+    cases: list[str]
+    """The cases that measure it."""
+
+
 class BenchCase(Row):
     """Something that can be measured."""
 

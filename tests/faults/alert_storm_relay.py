@@ -160,8 +160,10 @@ class Relay:
 
     async def _asked_late(self, request: bytes, after_s: float) -> None:
         await asyncio.sleep(after_s)
-        with contextlib.suppress(*_TROUBLE):
-            await self._asked(request)
+        # A question for answers may wait at the centre for half a minute; nobody is there any more who would hear it.
+        within_s = 1.0 if request.startswith(b"GET ") else None
+        with contextlib.suppress(*_TROUBLE, TimeoutError):
+            await asyncio.wait_for(self._asked(request), within_s)
 
 
 def _length(head: bytes) -> int:

@@ -314,8 +314,9 @@ CASES: Final[tuple[Case, ...]] = (
             Kind("still-p95", "19 of 20 stills are there within", "s", steady=False),
         ),
         needs="the drivers",
-        rounds=2,
-        seconds=120.0,
+        rounds=1,
+        seconds=80.0,
+        run={"seconds": 45.0, "quiet_s": 15.0},
         deadline_s=600.0,
     ),
     Case(
@@ -327,7 +328,7 @@ CASES: Final[tuple[Case, ...]] = (
             Kind("gravest", "the last of the gravest after", "s"),
         ),
         needs="the drivers",
-        rounds=2,
+        rounds=1,
         seconds=25.0,
     ),
     Case(

@@ -217,6 +217,8 @@ def _summary(site: Site) -> str:
         (len(site.terminals), "terminal"),
         (slots, "meal slot"),
     ]
+    # Not every school has alerts.
+    counts += [count for count in ((len(site.zones), "zone"), (len(site.destinations), "destination")) if count[0]]
     return ", ".join(_count(number, name) for number, name in counts)
 
 

@@ -20,6 +20,8 @@ _WIDTH: Final = 720
 _LEFT: Final = 170
 _RIGHT: Final = 24
 _ROW: Final = 30
+_LETTER: Final = 7
+"""Width of a letter, generously."""
 _DASHES: Final = ("", "7 4", "2 3", "10 3 2 3")
 
 
@@ -135,10 +137,11 @@ def runs(figure: FigureResult, limit: Mapping[str, Any] | None = None) -> str:
         parts.append(_line(axis.at(median), y - 11, axis.at(median), y + 11, f"{kind}-stroke median"))
     if limit is not None:
         x = axis.at(limit["bound"])
-        parts += [
-            _line(x, 0, x, bottom, "limit"),
-            _text(x, bottom + 30, f"{limit['word']} {number(limit['bound'])}", "limit-text", "middle"),
-        ]
+        told = f"{limit['word']} {number(limit['bound'])}"
+        # Under its line where there is room for it, else up to the edge.
+        at_edge = x + _LETTER * len(told) / 2 > _WIDTH
+        place = (_WIDTH, "end") if at_edge else (x, "middle")
+        parts += [_line(x, 0, x, bottom, "limit"), _text(place[0], bottom + 30, told, "limit-text", place[1])]
     return _svg(bottom + (36 if limit is not None else 22), f"runs of {figure.what}", parts)
 
 

@@ -176,9 +176,7 @@ def at_once(alerts: int = 100, kbit: float = 4000.0, still_bytes: int = 50_000, 
             Figure("the last of the gravest after", "s", (by_grade["extreme"],), id="gravest"),
         ],
         facts=[in_order, grades],
-        notes=[
-            f"{alerts} findings, each with a still of {len(stills[0]) / 1000:.0f} kB, through a line of {kbit:.0f} kbit/s."
-        ],
+        notes=[f"{alerts} findings, each with a still of {len(stills[0]) / 1000:.0f} kB, at {kbit:.0f} kbit/s."],
     )
 
 

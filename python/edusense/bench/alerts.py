@@ -14,6 +14,7 @@ import random
 import shutil
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,13 +23,9 @@ from edusense.bench.figure import Figure, quantile
 from edusense.bench.process import cpu_seconds
 from edusense.bench.virtual import serving, started, until, wait_for_end
 from edusense.errors import BenchNotMeasuredError, EdusenseError
-from edusense.sim.link import VirtualLink
-from edusense.sim.ops_centre import VirtualOpsCentre
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from edusense.box.client import Box
 
 __all__ = ["at_once", "delay", "idle"]
 
@@ -38,7 +35,7 @@ _SEVERITIES: Final = ("minor", "moderate", "severe", "extreme")
 _CENTRE: Final = """
 [credentials.centre]
 user = "{user}"
-password = "file:secrets/centre.secret"
+password = "{password_ref}"
 
 [[destinations]]
 id = "ops-centre"
@@ -67,7 +64,7 @@ def delay(cameras: int = 12, seconds: float = 75.0, quiet_s: float = 20.0, seed:
         seed: of what happens.
     """
     _need_drivers()
-    with tempfile.TemporaryDirectory(prefix="edusense-bench-") as made, VirtualOpsCentre() as centre:
+    with tempfile.TemporaryDirectory(prefix="edusense-bench-") as made, _centre(Path(made)) as centre:
         folder = Path(made)
         school = ("sim", "school", str(folder / "school"), "--cameras", str(cameras), "--seed", str(seed))
         times = ("--seconds", str(quiet_s + seconds), "--quiet", str(quiet_s))
@@ -76,16 +73,16 @@ def delay(cameras: int = 12, seconds: float = 75.0, quiet_s: float = 20.0, seed:
             zones = "".join(
                 _ZONE.format(id=f"{name}-all", camera=name, polygon=_WHOLE, kind="forbidden") for name in names
             )
-            site = _site(folder / "school", centre.url, centre, zones)
+            site = _site(folder / "school", centre, zones)
             with _box(site, folder / "box.log"):
                 ended = folder / "school" / "ended"
                 deadline = time.monotonic() + quiet_s + seconds + _START_S
                 while not ended.exists() and time.monotonic() < deadline:
                     _close_all(centre)
-                    time.sleep(0.1)
+                    time.sleep(0.3)
                 time.sleep(6.0)
                 _close_all(centre)
-                cases = centre.store.cases(10_000)
+                cases = centre.cases()
         told = (folder / "school" / "staged.jsonl").read_text("utf-8").splitlines()
     staged = [row for row in map(json.loads, told) if row["kind"] == "motion" and row["camera"] in names]
     delays = sorted(_delays(staged, cases))
@@ -118,17 +115,14 @@ def at_once(alerts: int = 100, kbit: float = 4000.0, still_bytes: int = 50_000, 
     _need_drivers()
     with (
         tempfile.TemporaryDirectory(prefix="edusense-bench-") as made,
-        VirtualOpsCentre() as centre,
-        VirtualLink(lambda: ("127.0.0.1", int(centre.url.split(":")[2].split("/")[0]))) as link,
+        _centre(Path(made), "--kbit", f"{kbit:.0f}") as centre,
     ):
-        link.weather.kbit = kbit
         folder = Path(made)
         school = ("sim", "school", str(folder / "school"), "--cameras", "1", "--seconds", "0", "--quiet", "100000")
         with _devices(*school, log=folder / "school.log") as devices:
             camera = next(device["id"] for device in devices if device["kind"] == "camera")
             zones = "".join(_small_zone(camera, number) for number in range(alerts))
-            url = f"http://127.0.0.1:{link.port}/{centre.url.split('/', 3)[3]}"
-            site = _site(folder / "school", url, centre, zones, uplink_kbit=kbit)
+            site = _site(folder / "school", centre, zones, uplink_kbit=kbit)
             with _box(site, folder / "box.log") as box:
                 severities = list(itertools.islice(itertools.cycle(_SEVERITIES), alerts))
                 random.Random(seed).shuffle(severities)
@@ -151,7 +145,7 @@ def at_once(alerts: int = 100, kbit: float = 4000.0, still_bytes: int = 50_000, 
                 raised_s = time.time()
 
                 def all_there() -> list[Row]:
-                    found = [case for case in centre.store.cases(10_000) if _still_at_s(case)]
+                    found = [case for case in centre.cases() if _still_at_s(case)]
                     return found if len(found) == alerts else []
 
                 cases: list[Row] = until(all_there, 120.0, "the stills were not all at the centre")
@@ -189,14 +183,14 @@ def idle(zones: int = 100, seconds: float = 62.0, cameras: int = 2) -> Measured:
         cameras: on which they are.
     """
     _need_drivers()
-    with tempfile.TemporaryDirectory(prefix="edusense-bench-") as made, VirtualOpsCentre() as centre:
+    with tempfile.TemporaryDirectory(prefix="edusense-bench-") as made, _centre(Path(made)) as centre:
         folder = Path(made)
         school = ("sim", "school", str(folder / "school"), "--cameras", str(cameras))
         with _devices(*school, "--seconds", "0", "--quiet", "100000", log=folder / "school.log") as devices:
             names = [device["id"] for device in devices if device["kind"] == "camera"]
             plain = _without_readers(folder / "school", folder / "plain")
             drawn = "".join(_small_zone(names[number % cameras], number) for number in range(zones))
-            site = _site(_without_readers(folder / "school", folder / "zones").parent, centre.url, centre, drawn)
+            site = _site(_without_readers(folder / "school", folder / "zones").parent, centre, drawn)
             with (
                 _box(plain, folder / "plain.log", cameras) as without,
                 _box(site, folder / "zones.log", cameras) as within,
@@ -221,20 +215,46 @@ def _need_drivers() -> None:
         raise BenchNotMeasuredError("the drivers are not installed", hint="pip install edusense-drivers")
 
 
+class _Centre:
+    """A virtual operations centre in a process of its own.
+
+    Args:
+        row: what it printed.
+    """
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+
+    def cases(self) -> list[Row]:
+        """What it has."""
+        # The address is that of a process that was started here.
+        with urllib.request.urlopen(f"{self.row['page']}cases?most=10000", timeout=30) as answer:  # noqa: S310
+            found: list[Row] = json.load(answer)["cases"]
+        return found
+
+    def close(self, case: str) -> None:
+        """Closes a case, as somebody there would."""
+        body = json.dumps({"answer": "closed", "by": "bench"}).encode()
+        urllib.request.urlopen(f"{self.row['page']}cases/{case}/answer", body, timeout=30).close()  # noqa: S310
+
+
+@contextlib.contextmanager
+def _centre(folder: Path, *more: str) -> Iterator[_Centre]:
+    with serving("sim", "ops-centre", *more, log=folder / "centre.log", last=bool) as found:
+        yield _Centre(found[0])
+
+
 def _devices(*arguments: str, log: Path) -> contextlib.AbstractContextManager[list[Row]]:
     return serving(*arguments, log=log, last=lambda found: bool(found) and found[-1]["kind"] == "school")
 
 
-def _site(folder: Path, url: str, centre: VirtualOpsCentre, zones: str, uplink_kbit: float = 0) -> Path:
+def _site(folder: Path, centre: _Centre, zones: str, uplink_kbit: float = 0) -> Path:
     """The virtual school's site file with a centre and zones in it."""
-    secret = folder / "secrets" / "centre.secret"
-    secret.touch(mode=0o600)
-    secret.write_text(f"{centre.secret}\n", "utf-8")
     path = folder / "school.toml"
     text = path.read_text("utf-8")
     if uplink_kbit:
         text = text.replace("[site]\n", f"[site]\nuplink_kbit = {uplink_kbit:.0f}\n", 1)
-    path.write_text(text + _CENTRE.format(user=centre.user, url=url) + zones, "utf-8")
+    path.write_text(text + _CENTRE.format(**centre.row) + zones, "utf-8")
     return path
 
 
@@ -258,14 +278,14 @@ def _small_zone(camera: str, number: int) -> str:
 
 
 @contextlib.contextmanager
-def _box(site: Path, log: Path, cameras: int = 1) -> Iterator[Box]:
+def _box(site: Path, log: Path, cameras: int = 1) -> Iterator[Any]:
     """The box as a process, from when its cameras play on."""
     import edusense
 
     process = started("run", "--site", str(site), log=log)
     try:
 
-        def there() -> Box | None:
+        def there() -> Any:
             with contextlib.suppress(EdusenseError):
                 client = edusense.connect(str(site))
                 playing = [row for row in client.status() if row["kind"] == "camera" and row["state"] == "playing"]
@@ -274,22 +294,22 @@ def _box(site: Path, log: Path, cameras: int = 1) -> Iterator[Box]:
                 client.close()
             return None
 
-        client: Box = until(there, _START_S, f"the box did not watch its cameras; it said: {log}")
+        client = until(there, _START_S, f"the box did not watch its cameras; it said: {log}")
         with client:
             yield client
     finally:
         wait_for_end(process)
 
 
-def _pid(client: Box) -> int:
+def _pid(client: Any) -> int:
     return int(next(row["pid"] for row in client.status() if row["kind"] == "box"))
 
 
-def _close_all(centre: VirtualOpsCentre) -> None:
+def _close_all(centre: _Centre) -> None:
     """Closes each case whose still is there: what comes next in its place is a case of its own."""
-    for case in centre.store.cases(10_000):
+    for case in centre.cases():
         if _still_at_s(case) and not case["given"]:
-            centre.answer(case["case"], "closed", by="bench")
+            centre.close(case["case"])
 
 
 def _still_at_s(case: Row) -> float | None:

@@ -23,6 +23,7 @@ __all__ = ["command"]
     metavar="env:NAME|file:PATH",
     help="Where the secret is that boxes sign with; a random one in a new file by default.",
 )
+@click.option("--kbit", default=0.0, type=click.FloatRange(0), help="The line to it carries no more, kbit/s.")
 @click.option("--tls", is_flag=True, help="Serve HTTPS, with a certificate of an authority made for it.")
 @click.option(
     "--fault",
@@ -33,7 +34,14 @@ __all__ = ["command"]
     "redirect, portal, huge-answer, expired-certificate. Repeatable.",
 )
 def command(
-    host: str, port: int, data: str | None, user: str, secret_from: str | None, tls: bool, faults: tuple[str, ...]
+    host: str,
+    port: int,
+    data: str | None,
+    user: str,
+    secret_from: str | None,
+    kbit: float,
+    tls: bool,
+    faults: tuple[str, ...],
 ) -> None:
     """An operations centre: takes alerts by the public contract, shows them, answers.
 
@@ -44,6 +52,7 @@ def command(
     Examples:
       edusense sim ops-centre --port 8443
       edusense sim ops-centre --fault down@30-90 --fault answer-lost@120
+      edusense sim ops-centre --kbit 2000      # as a village has it
     """
     from edusense.sim.ops_centre import VirtualOpsCentre
 
@@ -58,6 +67,7 @@ def command(
             secret=secret,
             faults=faults,
             tls=tls,
+            kbit=kbit,
         )
         stack.enter_context(centre)
         ca = None if centre.ca is None else str(centre.ca)

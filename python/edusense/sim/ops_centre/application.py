@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 MESSAGE_LIMIT: Final = 256 << 10
 PIECE_LIMIT: Final = 2 << 20
 WAIT_LIMIT_S: Final = 60.0
+MOST_SHOWN: Final = 100
+"""Cases on the page."""
 SILENT_S: Final = 180.0
 """A box that has not been heard for three of its minutes is an alert of the centre's own."""
 
@@ -250,10 +252,13 @@ class CentreApplication:
         page = resources.files("edusense.sim.ops_centre").joinpath("page.html").read_text("utf-8")
         return HTMLResponse(page, headers=_HEADERS)
 
-    async def _cases(self, _: Request) -> Response:
-        return JSONResponse(self._shown(), headers=_HEADERS)
+    async def _cases(self, request: Request) -> Response:
+        most = request.query_params.get("most", "")
+        if most and not (most.isascii() and most.isdigit() and len(most) < 6):
+            return _refusal(400, "`most` is a number of cases")
+        return JSONResponse(self._shown(int(most or MOST_SHOWN)), headers=_HEADERS)
 
-    def _shown(self) -> dict[str, Any]:
+    def _shown(self, most: int = MOST_SHOWN) -> dict[str, Any]:
         now_s = self._clock()
         schools = []
         for told in self._store.schools():
@@ -271,7 +276,7 @@ class CentreApplication:
                     "waiting": told.get("waiting"),
                 }
             )
-        return {"now_s": now_s, "cases": self._store.cases(), "schools": schools}
+        return {"now_s": now_s, "cases": self._store.cases(most), "schools": schools}
 
     async def _live(self, request: Request) -> Response:
         self._loop = asyncio.get_running_loop()

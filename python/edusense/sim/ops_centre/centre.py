@@ -43,6 +43,7 @@ class VirtualOpsCentre:
         user: who signs; the `user` of the destination's credentials.
         secret: what boxes sign with; a random one by default; None takes unsigned requests.
         faults: what it does wrong: `CentreFault` objects or texts.
+        kbit: the line to it carries no more in each direction, kbit/s; 0 for no limit.
         tls: serve HTTPS with a certificate of its own authority, whose file is `ca`.
         silent_s: a school whose box has not been heard for so many seconds is shown as silent.
         clock: Unix seconds.
@@ -62,13 +63,14 @@ class VirtualOpsCentre:
         secret: str | None = "",
         faults: Iterable[CentreFault | str] = (),
         tls: bool = False,
+        kbit: float = 0.0,
         silent_s: float = SILENT_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.host, self.port, self.user = host, port, user
         self.secret = secrets.token_urlsafe(24) if secret == "" else secret
         self.faults = [fault if isinstance(fault, CentreFault) else CentreFault.parse(fault) for fault in faults]
-        self._tls, self._silent_s, self._clock = tls, silent_s, clock
+        self._tls, self._kbit, self._silent_s, self._clock = tls, kbit, silent_s, clock
         if not tls and any(fault.kind == "expired-certificate" for fault in self.faults):
             raise UsageError("a certificate can only be over where there is one", hint="--tls")
         self._given = folder
@@ -103,6 +105,7 @@ class VirtualOpsCentre:
             self.store.close()
             raise
         self.port = self.link.port
+        self.link.weather.kbit = self._kbit
         self._begun = time.monotonic()
         self._turner = threading.Thread(target=self._turn, name="ops-centre faults", daemon=True)
         self._turner.start()
@@ -169,7 +172,7 @@ class VirtualOpsCentre:
         if not self._had_faults:
             return
         weather = self.link.weather
-        weather.kbit, weather.delay_s = (200.0, 0.5) if self.is_faulty("slow") else (0.0, 0.0)
+        weather.kbit, weather.delay_s = (200.0, 0.5) if self.is_faulty("slow") else (self._kbit, 0.0)
         weather.answer_lost = 0.34 if self.is_faulty("answer-lost") else 0.0
         weather.cut = 0.05 if self.is_faulty("cut") else 0.0
         if self.is_faulty("down") == self.link.is_up:

@@ -281,6 +281,26 @@ def said(name: str, count: int, hours: float) -> str:
     return f"{name}: {count} in {hours:.2f} h, {count / hours:.3f} an hour, at most {most(count, hours):.3f} (95 %)"
 
 
+def tell(rows: list[dict[str, Any]]) -> None:
+    """The result of all pieces, on stdout."""
+    hours = sum(row["seconds"] for row in rows) / 3600
+    both = [row for row in rows if "peer_alerts" in row]
+    beside_h = sum(row["seconds"] for row in both) / 3600
+    sys.stdout.write(said("alerts", sum(row["alerts"] for row in rows), hours) + "\n")
+    sys.stdout.write(said("confirmed motion", sum(row["events"] for row in rows), hours) + "\n")
+    if both:
+        sys.stdout.write(said("same pieces, alerts", sum(row["alerts"] for row in both), beside_h) + "\n")
+        sys.stdout.write(said("Frigate-like, alerts", sum(row["peer_alerts"] for row in both), beside_h) + "\n")
+        sys.stdout.write(said("Frigate-like, motion", sum(row["peer_events"] for row in both), beside_h) + "\n")
+    for world in WORLDS:
+        mine = [row for row in rows if row["world"] == world]
+        if mine:
+            sys.stdout.write(
+                said(f"  {world}", sum(row["alerts"] for row in mine), sum(row["seconds"] for row in mine) / 3600)
+                + "\n"
+            )
+
+
 def main() -> int:
     """Makes and watches all pieces; the result on stdout, progress on stderr."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -289,7 +309,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--part", default="1/1", help="K/N: only each Nth piece from the Kth on, for N at once")
     parser.add_argument("--out", type=Path, help="file for the result as JSON, written after each piece")
+    parser.add_argument(
+        "--merge", type=Path, nargs="+", help="make nothing: the result of parts that were written before"
+    )
     given = parser.parse_args()
+    if given.merge:
+        tell([row for path in given.merge for row in json.loads(path.read_text("utf-8"))["pieces"]])
+        return 0
     shared = Path(os.environ.get("EDUSENSE_SHARED", "../shared")) / "footage"
     if not shared.is_dir():
         sys.stderr.write(f"{shared} is not there: set EDUSENSE_SHARED to where the footage is\n")
@@ -320,15 +346,7 @@ def main() -> int:
         sys.stderr.write(json.dumps(row) + "\n")
         if given.out is not None:
             given.out.write_text(json.dumps({"seed": given.seed, "pieces": rows}, indent=1), "utf-8")
-    hours = sum(row["seconds"] for row in rows) / 3600
-    both = [row for row in rows if "peer_alerts" in row]
-    beside_h = sum(row["seconds"] for row in both) / 3600
-    sys.stdout.write(said("alerts", sum(row["alerts"] for row in rows), hours) + "\n")
-    sys.stdout.write(said("confirmed motion", sum(row["events"] for row in rows), hours) + "\n")
-    if both:
-        sys.stdout.write(said("same pieces, alerts", sum(row["alerts"] for row in both), beside_h) + "\n")
-        sys.stdout.write(said("Frigate-like, alerts", sum(row["peer_alerts"] for row in both), beside_h) + "\n")
-        sys.stdout.write(said("Frigate-like, motion", sum(row["peer_events"] for row in both), beside_h) + "\n")
+    tell(rows)
     return 0
 
 

@@ -95,12 +95,13 @@ class Desk(CaseRegister):
 
     # Findings.
 
-    def take(self, finding: Finding, *, destinations: Sequence[str] | None = None) -> Case:
+    def take(self, finding: Finding, *, destinations: Sequence[str] | None = None, limited: bool = True) -> Case:
         """Takes a finding: it opens a case, or belongs to one that is open.
 
         Args:
             finding: what was seen.
             destinations: who is told; None: those of its zone, and all where it has none.
+            limited: whether its source's limit counts it; not again where it was taken once and the disk was full.
 
         Returns:
             The case, which is on the disk.
@@ -112,7 +113,7 @@ class Desk(CaseRegister):
             AlertStorageError: the disk did not take it.
         """
         room, wanted = self._placed(finding, destinations)
-        refusal = self._limiter.refusal(finding.source, finding.camera)
+        refusal = self._limiter.refusal(finding.source, finding.camera) if limited else None
         if refusal is not None:
             if refusal.first:
                 logger.error("alerts: source=%s: %s", finding.source, refusal.message)

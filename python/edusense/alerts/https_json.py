@@ -9,7 +9,7 @@ POST  URL/heartbeat                the box's state
 ```
 
 The offsets are those of resumable uploads as tus 1.0 has them. docs/reference/alerts.md is the whole contract, and
-`edusense alerts check URL` holds a centre against it.
+It is public: whoever builds a centre keeps to it.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class HttpsJson(Destination):
         if not (text.isascii() and text.isdigit() and len(text) < 16 and int(text) <= attachment.size):
             raise DestinationRefusedError(
                 f"destination `{self.settings.id}` says `{text[:40]}` where Upload-Offset belongs",
-                hint="`edusense alerts check URL` tells what a centre must do",
+                hint="docs/reference/alerts.md tells what a centre must do",
             )
         return int(text)
 
@@ -138,7 +138,7 @@ class HttpsJson(Destination):
         if not isinstance(listed, list) or not isinstance(after, (str, int)) or len(listed) > _MOST_ANSWERS:
             raise DestinationRefusedError(
                 f"destination `{self.settings.id}` answered no list of answers",
-                hint="`edusense alerts check URL` tells what a centre must do",
+                hint="docs/reference/alerts.md tells what a centre must do",
             )
         given = tuple(found for entry in listed if (found := _given(entry)) is not None)
         return Answers(given, str(after)[:200] if listed else None)
@@ -167,7 +167,7 @@ class HttpsJson(Destination):
             401: "is the secret the one that the centre knows?",
             403: "does the centre know this school?",
             404: "is the address right?",
-        }.get(answer.status, "`edusense alerts check URL` tells what a centre must do")
+        }.get(answer.status, "docs/reference/alerts.md tells what a centre must do")
         raise DestinationRefusedError(text, hint=hint)
 
 

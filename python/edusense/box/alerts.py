@@ -202,7 +202,6 @@ class AlertsPart(Part):
             try:
                 kind, told = self._rows.get(timeout=TURN_S)
             except queue.Empty:
-                self._turn()
                 continue
             if kind == "motion":
                 self._look(told)
@@ -324,13 +323,14 @@ class AlertsPart(Part):
             self.desk.turn()
         except AlertStorageError as error:
             logger.debug("alerts: %s; tried again", error)
+        self._take_kept()
 
-    def _turn(self) -> None:
-        """What is due when nothing happens."""
+    def _take_kept(self) -> None:
+        """Findings that the disk did not take are handed in again, in their order."""
         while self._unkept:
             finding = self._unkept[0]
             try:
-                case = self.desk.take(finding)
+                case = self.desk.take(finding, limited=False)
             except AlertStorageError as error:
                 self._trouble = str(error)
                 return

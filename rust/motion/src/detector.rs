@@ -279,9 +279,9 @@ impl Detector {
             settings.sway,
             self.mask.is_some(),
         );
-        evidence.clone_from(&differences.usual);
+        evidence.clone_from(&differences.whole);
         let differing = judge(&mut evidence, &self.noise, &settings);
-        judge(&mut differences.unforgiven, &self.noise, &settings);
+        judge(&mut differences.beyond_sway, &self.noise, &settings);
         let taken = if differing as f32 > settings.light_share * evidence.len() as f32 {
             dim(&then.picture, now, &mut evidence)
         } else {
@@ -291,10 +291,10 @@ impl Detector {
             t_s,
             light.strength() > settings.light_levels || taken * 2 > differing,
         );
-        self.learn(t_s, gap_s, &differences.usual, &mut evidence);
+        self.learn(t_s, gap_s, &differences.whole, &mut evidence);
         // Light and what is usual are judged by all that differs; what moves, by what no swaying explains.
-        for (evidence, unforgiven) in evidence.iter_mut().zip(&differences.unforgiven) {
-            *evidence = evidence.min(*unforgiven);
+        for (evidence, beyond_sway) in evidence.iter_mut().zip(&differences.beyond_sway) {
+            *evidence = evidence.min(*beyond_sway);
         }
         if let Some(mask) = &self.mask {
             mask.apply(&differences.single, &mut evidence);

@@ -10,9 +10,9 @@ pub(crate) struct Differences {
     /// Mean absolute differences over 3 × 3 cells, in levels, after the light has been taken out.
     ///
     /// The absolute values are averaged, not the differences: a patterned coat differs by as much up as down.
-    pub(crate) usual: Vec<f32>,
+    pub(crate) whole: Vec<f32>,
     /// The same without what a shift of the older picture explains: leaves, curtains, a camera on a pole.
-    pub(crate) unforgiven: Vec<f32>,
+    pub(crate) beyond_sway: Vec<f32>,
     /// That before it is averaged, where it is wanted.
     pub(crate) single: Vec<f32>,
     sums: Vec<f32>,
@@ -32,7 +32,7 @@ impl Differences {
     ) {
         let width = now.width;
         let scale = 1.0 / (9.0 * f32::from(LEVEL));
-        let out = &mut self.unforgiven;
+        let out = &mut self.beyond_sway;
         out.clear();
         out.extend(
             then.data
@@ -46,11 +46,11 @@ impl Differences {
             let plain = f32::from(*now) - f32::from(*then);
             *difference = difference.signum() * difference.abs().min(plain.abs()) * scale;
         }
-        self.usual.clear();
-        self.usual
+        self.whole.clear();
+        self.whole
             .extend(out.iter().map(|difference| difference.abs()));
         self.sums.resize(out.len(), 0.0);
-        average(&mut self.usual, &mut self.sums, width);
+        average(&mut self.whole, &mut self.sums, width);
         forgive(then, sway * scale, out);
         for difference in out.iter_mut() {
             *difference = difference.abs();

@@ -15,8 +15,8 @@ from starlette.routing import Route
 from edusense.box.pages.access import Access, SecurityHeaders
 from edusense.cli.output import talk
 from edusense.errors import EdusenseError, UsageError
+from edusense.fleet.drawing import add_zone
 from edusense.site import Site
-from edusense.site.drawing import add_zone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,11 +106,14 @@ class _Page:
 
     async def draw(self, request: Request) -> Response:
         name, kind, polygon = _drawn(await _body(request))
-        site = await run_in_threadpool(
-            add_zone, self._site, name=name, camera=self._aim.camera, kind=kind, polygon=polygon
-        )
+        site = await run_in_threadpool(self._add, name, kind, polygon)
         talk(f"{self._site}: zone {name} added")
         return JSONResponse(self._zones_of(site))
+
+    def _add(self, name: str, kind: str, polygon: list[list[float]]) -> Site:
+        # As it stands now: somebody may have edited it since the page was opened.
+        site = Site.load(self._site)
+        return add_zone(site, name=name, camera=self._aim.camera, kind=kind, polygon=polygon)
 
     def _zones_of(self, site: Site) -> list[dict[str, Any]]:
         own = [zone for zone in site.zones if zone.camera == self._aim.camera]

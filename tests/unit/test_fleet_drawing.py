@@ -14,7 +14,7 @@ from edusense.errors import (
     SiteReferenceError,
     SiteValueError,
 )
-from edusense.site.drawing import add_zone
+from edusense.fleet.drawing import add_zone
 
 SITE = """# Written by hand; keep this line.
 [site]
@@ -44,7 +44,9 @@ def path(tmp_path: Path) -> Path:
 
 
 def add(path: Path, **change) -> Site:
-    return add_zone(path, **({"name": "door", "camera": "stairs-3", "kind": "forbidden", "polygon": DOOR} | change))
+    return add_zone(
+        Site.load(path), **({"name": "door", "camera": "stairs-3", "kind": "forbidden", "polygon": DOOR} | change)
+    )
 
 
 def test_a_zone_is_added_and_the_rest_stays_to_the_letter(path):

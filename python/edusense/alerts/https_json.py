@@ -9,7 +9,7 @@ POST  URL/heartbeat                the box's state
 ```
 
 The offsets are those of resumable uploads as tus 1.0 has them. docs/reference/alerts.md is the whole contract, and
-It is public: whoever builds a centre keeps to it.
+whoever builds a centre keeps to it.
 """
 
 from __future__ import annotations

@@ -17,7 +17,9 @@ __all__ = ["command"]
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--data", type=click.Path(file_okay=False), metavar="DIR", help="Keep what comes in; by default it goes.")
-@click.option("--user", default="edusense", show_default=True, help="Who signs.")
+@click.option(
+    "--user", default="edusense", show_default=True, help="Who signs, for one school: the first that it names."
+)
 @click.option(
     "--secret-from",
     metavar="env:NAME|file:PATH",

@@ -35,6 +35,8 @@ PIECE_LIMIT: Final = 2 << 20
 WAIT_LIMIT_S: Final = 60.0
 MOST_SHOWN: Final = 100
 """Cases on the page."""
+MOST_NUMBER: Final = 1 << 53
+"""Beyond it, a number is not the same in every program."""
 SILENT_S: Final = 180.0
 """A box that has not been heard for three of its minutes is an alert of the centre's own."""
 
@@ -44,7 +46,8 @@ class CentreApplication:
 
     Args:
         store: what the centre holds.
-        secrets: what boxes sign with, by who signs; None takes unsigned requests, too.
+        secrets: what boxes sign with, by who signs, who speaks for one school: the first that it names. None takes
+            unsigned requests, too, and from everybody.
         faulty: whether a fault is on now.
         silent_s: a school whose box has not been heard for so many seconds is an alert of the centre's own.
         clock: Unix seconds.
@@ -109,6 +112,10 @@ class CentreApplication:
         wrong = _wrong_message(told)
         if wrong is not None:
             return _refusal(422, wrong)
+        of_a_case = told["type"] in ("alert", "update")
+        foreign = self._foreign(request, told["school"]["id"], told["case"] if of_a_case else None)
+        if foreign is not None:
+            return foreign
         fresh = self._store.take(told)
         self._wake()
         return JSONResponse({"key": told["key"], "duplicate": not fresh})
@@ -117,8 +124,12 @@ class CentreApplication:
         told = await self._told(request)
         if isinstance(told, Response):
             return told
-        if not isinstance(told.get("school"), dict) or not isinstance(told.get("key"), str):
-            return _refusal(422, "a heartbeat needs `school` and `key`")
+        if not _is_text(told.get("key")):
+            return _refusal(422, "a heartbeat needs its `key`")
+        if (wrong := _wrong_school(told)) is not None:
+            return _refusal(422, wrong)
+        if (foreign := self._foreign(request, told["school"]["id"])) is not None:
+            return foreign
         self._store.beat(told)
         self._wake()
         return JSONResponse({"key": told["key"]})
@@ -129,6 +140,8 @@ class CentreApplication:
             return body
         try:
             told = json.loads(body)
+            # Half of a surrogate pair is JSON, and nothing that could be written down.
+            json.dumps(told, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             told = None
         return told if isinstance(told, dict) else _refusal(400, "the body is no JSON object")
@@ -159,7 +172,25 @@ class CentreApplication:
                 logger.warning("ops-centre: refused %s %s: %s", request.method, target, error)
                 return _refusal(401, str(error))
             self.skew_s[who] = created - self._clock()
+            request.state.who = who
         return body
+
+    def _foreign(
+        self, request: Request, school: str | None = None, case: str | None = None, *, claim: bool = False
+    ) -> Response | None:
+        """A refusal, where whoever signed speaks for another school, or the case is another school's."""
+        who = getattr(request.state, "who", None)
+        if who is None:  # nobody has to sign here
+            return None
+        if school is not None and (own := self._store.speaks_for(who, school)) != school:
+            return self._not_yours(request, f"`{who}` signs for the school `{own}`, and not for `{school[:80]}`")
+        if case is not None and not self._store.owns(who, case, claim=claim):
+            return self._not_yours(request, f"`{case[:120]}` is a case of a school that `{who}` does not sign for")
+        return None
+
+    def _not_yours(self, request: Request, message: str) -> Response:
+        logger.warning("ops-centre: refused %s %s: %s", request.method, request.url.path, message)
+        return _refusal(403, message)
 
     def _fault(self) -> Response | None:
         self._count += 1
@@ -180,6 +211,8 @@ class CentreApplication:
         body = await self._body(request, 0)
         if isinstance(body, Response):
             return body
+        if (foreign := self._foreign(request, case=request.path_params["case"])) is not None:
+            return foreign
         found = self._store.offset(request.path_params["case"], request.path_params["name"])
         if found is None:
             return Response(status_code=404)
@@ -194,6 +227,8 @@ class CentreApplication:
         sha256 = request.headers.get("upload-sha256", "")
         if offset is None or length is None or len(sha256) != 64:
             return _refusal(400, "a piece needs Upload-Offset, Upload-Length and Upload-Sha256")
+        if (foreign := self._foreign(request, case=request.path_params["case"], claim=True)) is not None:
+            return foreign
         try:
             have, whole = await asyncio.to_thread(
                 self._store.append,
@@ -218,11 +253,17 @@ class CentreApplication:
         if isinstance(body, Response):
             return body
         after = request.query_params.get("after", "")
-        school = request.query_params.get("school")
+        school = request.query_params.get("school", "")
+        if not _is_text(school):
+            return _refusal(400, "`school` says whose answers are asked for")
         try:
             since, wait_s = int(after or 0), min(WAIT_LIMIT_S, float(request.query_params.get("wait", "0")))
+            if not 0 <= since < MOST_NUMBER:
+                raise ValueError
         except ValueError:
             return _refusal(400, "`after` is a cursor that this centre gave, `wait` a number of seconds")
+        if (foreign := self._foreign(request, school)) is not None:
+            return foreign
         until = time.monotonic() + wait_s
         with self._listening() as fresh:
             while not (found := self._store.answers(school, since)) and (left := until - time.monotonic()) > 0:
@@ -331,15 +372,26 @@ def _wrong_message(told: Mapping[str, Any]) -> str | None:
     for name, kind in (("key", str), ("case", str), ("type", str), ("sequence", int), ("school", dict)):
         if not isinstance(told.get(name), kind):
             return f"a message needs `{name}`"
+    if not _is_text(told["case"]) or not 0 < told["sequence"] < MOST_NUMBER:
+        return "`case` is a name, `sequence` a number from 1 on"
     if told["key"] != f"{told['case']}/{told['sequence']}":
         return "`key` is `case` and `sequence`"
-    if not isinstance(told["school"].get("id"), str):
-        return "`school` needs its `id`"
+    if (wrong := _wrong_school(told)) is not None:
+        return wrong
     if told["type"] == "alert" and not all(
         name in told for name in ("finding", "severity", "place", "start_s", "state")
     ):
         return "an alert needs `finding`, `severity`, `place`, `start_s` and `state`"
     return None
+
+
+def _wrong_school(told: Mapping[str, Any]) -> str | None:
+    school = told.get("school")
+    return None if isinstance(school, dict) and _is_text(school.get("id")) else "`school` needs its `id`"
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable()
 
 
 def _count(request: Request, name: str) -> int | None:

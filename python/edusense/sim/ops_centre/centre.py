@@ -40,7 +40,7 @@ class VirtualOpsCentre:
         folder: where it keeps what it got; a temporary one by default.
         host: address to listen on.
         port: 0 takes a free one.
-        user: who signs; the `user` of the destination's credentials.
+        user: who signs; the `user` of the destination's credentials. It speaks for one school: the first that it names.
         secret: what boxes sign with; a random one by default; None takes unsigned requests.
         faults: what it does wrong: `CentreFault` objects or texts.
         kbit: the line to it carries no more in each direction, kbit/s; 0 for no limit.

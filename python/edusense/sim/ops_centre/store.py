@@ -1,6 +1,9 @@
 """What a centre holds: every message once, stills and clips as far as they came, answers, heartbeats.
 
 What was acknowledged is on the disk: SQLite with full sync, and a file's bytes before its offset.
+
+A signer speaks for one school, the first that it named, and a case belongs to the school that told of it first: whoever
+has the secret of one school can neither tell of another's cases nor ask for its answers.
 """
 
 from __future__ import annotations
@@ -22,8 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["CentreStore", "OffsetError"]
 
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS messages (key TEXT PRIMARY KEY, stream TEXT NOT NULL, sequence INTEGER NOT NULL,
-    school TEXT NOT NULL, type TEXT NOT NULL, body TEXT NOT NULL, received_s REAL NOT NULL, times INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS messages (key TEXT NOT NULL, stream TEXT NOT NULL, sequence INTEGER NOT NULL,
+    school TEXT NOT NULL, type TEXT NOT NULL, body TEXT NOT NULL, received_s REAL NOT NULL, times INTEGER NOT NULL,
+    PRIMARY KEY (school, key));
 CREATE INDEX IF NOT EXISTS messages_of ON messages (stream, sequence);
 CREATE TABLE IF NOT EXISTS files (stream TEXT NOT NULL, name TEXT NOT NULL, media_type TEXT NOT NULL,
     length INTEGER NOT NULL, offset INTEGER NOT NULL, sha256 TEXT NOT NULL, completed_s REAL,
@@ -32,8 +36,14 @@ CREATE TABLE IF NOT EXISTS answers (number INTEGER PRIMARY KEY AUTOINCREMENT, id
     stream TEXT NOT NULL, answer TEXT NOT NULL, who TEXT NOT NULL, note TEXT, at_s REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS heartbeats (school TEXT PRIMARY KEY, body TEXT NOT NULL, received_s REAL NOT NULL,
     times INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS signers (who TEXT PRIMARY KEY, school TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS senders (stream TEXT PRIMARY KEY, who TEXT NOT NULL);
 """
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,119}")
+CLOCK_SLACK_S: Final = 60.0
+"""A box's clock that is ahead by less than this is not held to be wrong."""
+MOST_S: Final = 1e15
+"""No clock tells a later time; neither does what is no number."""
 
 
 class OffsetError(ValueError):
@@ -74,19 +84,66 @@ class CentreStore:
         with self._lock:
             return self._connection.execute(statement, values).fetchall()
 
+    # Who may say it.
+
+    def speaks_for(self, who: str, school: str) -> str:
+        """The school that a signer speaks for: the first that it named, on the disk on return.
+
+        Args:
+            who: who signed.
+            school: the one that it names now.
+        """
+        with self._lock:
+            known = self._school_of(who)
+            if known is None:
+                self._connection.execute("INSERT INTO signers VALUES (?, ?)", (who, school))
+            return school if known is None else known
+
+    def owns(self, who: str, case: str, *, claim: bool = False) -> bool:
+        """Whether a signer may say something of a case, or ask for it: no other school has told of it or sent of it.
+
+        Args:
+            who: who signed.
+            case: the case.
+            claim: it is this signer's from now on, where it is nobody's yet.
+        """
+        with self._lock:
+            mine = self._school_of(who)
+            if (school := self._school_with(case)) is not None:
+                return school == mine
+            # A piece may come before the message: then all that is known of its school is who signed.
+            if claim:
+                self._connection.execute("INSERT INTO senders VALUES (?, ?) ON CONFLICT DO NOTHING", (case, who))
+            sent = self._rows("SELECT who FROM senders WHERE stream = ?", (case,))
+            if not sent or sent[0]["who"] == who:
+                return True
+            return mine is not None and mine == self._school_of(sent[0]["who"])
+
+    def _school_of(self, who: str) -> str | None:
+        for row in self._rows("SELECT school FROM signers WHERE who = ?", (who,)):
+            return str(row["school"])
+        return None
+
+    def _school_with(self, case: str) -> str | None:
+        """Whose case it is; what is no alert or update says nothing of that, whatever it calls its case."""
+        statement = "SELECT school FROM messages WHERE stream = ? AND type IN ('alert', 'update') LIMIT 1"
+        for row in self._rows(statement, (case,)):
+            return str(row["school"])
+        return None
+
     # What comes in.
 
     def take(self, message: Mapping[str, Any]) -> bool:
         """Takes a message; on the disk on return.
 
         Returns:
-            Whether it is new: one that came before is counted, and nothing else happens.
+            Whether it is new: one that came before from this school is counted, and nothing else happens.
         """
         key, body = message["key"], json.dumps(message, ensure_ascii=False)
         with self._lock:
             done = self._connection.execute(
                 "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, 1) "
-                "ON CONFLICT (key) DO UPDATE SET times = times + 1 RETURNING times",
+                "ON CONFLICT DO UPDATE SET times = times + 1 RETURNING times",
                 (
                     key,
                     message["case"],
@@ -99,14 +156,23 @@ class CentreStore:
             ).fetchone()
             return bool(done["times"] == 1)
 
-    def beat(self, message: Mapping[str, Any]) -> None:
-        """Takes a heartbeat; the newest of a school is kept."""
+    def beat(self, message: Mapping[str, Any]) -> bool:
+        """Takes a heartbeat; the newest of a school is kept.
+
+        Returns:
+            Whether it is the newest: one that is older, or the same again, makes no silent school look alive.
+        """
+        school, now_s = message["school"]["id"], self._clock()
         with self._lock:
+            found = self._rows("SELECT body FROM heartbeats WHERE school = ?", (school,))
+            if found and not _is_newer(message, json.loads(found[0]["body"]), now_s):
+                return False
             self._connection.execute(
                 "INSERT INTO heartbeats VALUES (?, ?, ?, 1) ON CONFLICT (school) DO UPDATE SET body = excluded.body, "
                 "received_s = excluded.received_s, times = times + 1",
-                (message["school"]["id"], json.dumps(message, ensure_ascii=False), self._clock()),
+                (school, json.dumps(message, ensure_ascii=False), now_s),
             )
+            return True
 
     def offset(self, case: str, name: str) -> tuple[int, int] | None:
         """How much of a file is there, and how long it will be; None where nothing is."""
@@ -166,10 +232,9 @@ class CentreStore:
             The answer's number; None where no school has such a case, and none was given.
         """
         if school is None:
-            rows = self._rows("SELECT school FROM messages WHERE stream = ? LIMIT 1", (case,))
-            if not rows:
+            school = self._school_with(case)
+            if school is None:
                 return None
-            school = rows[0]["school"]
         with self._lock:
             done = self._connection.execute(
                 "INSERT INTO answers (id, school, stream, answer, who, note, at_s) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -177,10 +242,8 @@ class CentreStore:
             )
             return done.lastrowid
 
-    def answers(self, school: str | None, after: int, most: int = 100) -> list[dict[str, Any]]:
+    def answers(self, school: str, after: int, most: int = 100) -> list[dict[str, Any]]:
         """Answers to a school's cases after a number, in order, each with its `number`."""
-        where = "" if school is None else "AND school = ?"
-        values: tuple[Any, ...] = (after,) if school is None else (after, school)
         return [
             {
                 "number": row["number"],
@@ -192,8 +255,7 @@ class CentreStore:
                 "at_s": row["at_s"],
             }
             for row in self._rows(
-                f"SELECT * FROM answers WHERE number > ? {where} ORDER BY number LIMIT {int(most)}",  # noqa: S608 - constants
-                values,
+                "SELECT * FROM answers WHERE number > ? AND school = ? ORDER BY number LIMIT ?", (after, school, most)
             )
         ]
 
@@ -263,8 +325,21 @@ class CentreStore:
     def forget(self) -> None:
         """Drops everything: for tests."""
         with self._lock:
-            for table in ("messages", "files", "answers", "heartbeats"):
+            for table in ("messages", "files", "answers", "heartbeats", "signers", "senders"):
                 self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
             for path in (self.folder / "files").iterdir():
                 with contextlib.suppress(OSError):
                     path.unlink()
+
+
+def _is_newer(beat: Mapping[str, Any], kept: Mapping[str, Any], now_s: float) -> bool:
+    at_s, kept_s = _time(beat.get("at_s")), _time(kept.get("at_s"))
+    if at_s is None or kept_s is None:
+        return bool(beat["key"] != kept["key"])
+    # A clock that was ahead and has been put right must not hide its box until the time comes that it told.
+    return at_s > kept_s or (at_s < kept_s and kept_s > now_s + CLOCK_SLACK_S)
+
+
+def _time(value: Any) -> float | None:
+    sound = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < MOST_S
+    return value if sound else None

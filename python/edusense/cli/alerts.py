@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from edusense.cli.alerts_check import check
 from edusense.cli.alerts_silence import silence, silences, unsilence
 from edusense.cli.exports import record_export
 from edusense.cli.output import json_option, row, rows, site_option, talk
@@ -25,7 +26,7 @@ WITHIN_S: Final = 30.0
 
 @click.group(name="alerts")
 def command() -> None:
-    """Alerts: list them, show where they went, answer them, silence a place, test the way.
+    """Alerts: list them, show where they went, answer them, silence a place, test the way, check a centre.
 
     \b
     Examples:
@@ -177,7 +178,7 @@ def verify(site_path: str, as_json: bool) -> None:
     row(told, as_json=as_json, text=f"{position} entries, each follows from those before it; head {head.hex()}")
 
 
-for _more in (silence, silences, unsilence):
+for _more in (check, silence, silences, unsilence):
     command.add_command(_more)
 
 

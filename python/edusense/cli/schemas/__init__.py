@@ -10,7 +10,16 @@ from typing import Any, Union
 
 from pydantic import TypeAdapter
 
-from edusense.cli.schemas.alerts import CaseRow, CentreReady, EntryRow, HopRow, LogVerified, SilenceRow, TestHopRow
+from edusense.cli.schemas.alerts import (
+    CaseRow,
+    CentreCheckRow,
+    CentreReady,
+    EntryRow,
+    HopRow,
+    LogVerified,
+    SilenceRow,
+    TestHopRow,
+)
 from edusense.cli.schemas.base import (
     ErrorRow,
     Row,
@@ -232,6 +241,7 @@ ROWS: dict[str, tuple[type[Row], ...]] = {
     "alerts list": (CaseRow,),
     "alerts show": (CaseRow, EntryRow, HopRow),
     "alerts acknowledge": (CaseRow,),
+    "alerts check": (CentreCheckRow,),
     "alerts silence": (SilenceRow,),
     "alerts silences": (SilenceRow,),
     "alerts test": (TestHopRow,),

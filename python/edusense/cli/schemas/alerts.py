@@ -8,7 +8,7 @@ from pydantic import ConfigDict
 
 from edusense.cli.schemas.base import Row
 
-__all__ = ["CaseRow", "CentreReady", "EntryRow", "HopRow", "LogVerified", "SilenceRow", "TestHopRow"]
+__all__ = ["CaseRow", "CentreCheckRow", "CentreReady", "EntryRow", "HopRow", "LogVerified", "SilenceRow", "TestHopRow"]
 
 
 class CaseRow(Row):
@@ -159,6 +159,19 @@ class LogVerified(Row):
     """How many there are."""
     head: str
     """SHA-256 of the last one: fixes all before it."""
+
+
+class CentreCheckRow(Row):
+    """One check of an operations centre."""
+
+    check: str
+    """Its name."""
+    state: Literal["passed", "failed", "skipped"]
+    """Whether the centre passed; `skipped` where that could not be tried."""
+    found: str
+    """What the centre did, or why nothing was tried."""
+    asks: str
+    """What the contract asks for."""
 
 
 class CentreReady(Row):

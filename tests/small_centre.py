@@ -71,9 +71,11 @@ class SmallCentre:
             time.sleep(3)
         if "moved" in self.wrong:
             return 307, {"Location": "https://elsewhere.example/"}, None
-        if self.signed and "signature" not in self.wrong:
+        kind = urlsplit(target).path.removeprefix("/alerts").split("/")[1:2] or ["message"]
+        unsigned = "Signature" not in headers and f"unsigned-{kind[0]}-{method}" in self.wrong
+        if self.signed and "signature" not in self.wrong and not unsigned:
             try:
-                _, created = verify(method, target, headers, body, secrets={USER: SECRET.encode()})
+                _, created = self.verified(method, target, {**headers}, body)
             except SignatureError as error:
                 return 401, {}, {"message": str(error)}
             if "clock" in self.wrong and abs(created - time.time()) > 300:
@@ -85,14 +87,26 @@ class SmallCentre:
             return self.answers(parse_qs(urlsplit(target).query))
         return self.file(method, path, headers, body)
 
+    def verified(self, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[str, int]:
+        secrets = {USER: SECRET.encode()}
+        if "nobody" in self.wrong and USER not in headers.get("Signature-Input", ""):
+            return "somebody", int(time.time())
+        if "path" in self.wrong:
+            target = target.replace("/clip", "/still")
+        if "length" in self.wrong and "Upload-Length" in headers:
+            headers["Upload-Length"] = "2000"
+        return verify(method, target, headers, body, secrets=secrets)
+
     def told(self, path: str, body: bytes) -> tuple[int, dict[str, str], Any]:
         try:
             told = json.loads(body)
             if not isinstance(told, dict):
                 raise ValueError
         except ValueError:
-            return (500 if "json" in self.wrong else 400), {}, {"message": "no JSON object"}
-        if self.signed and told["school"]["id"] != SCHOOL and "school" not in self.wrong:
+            wrong = self.wrong & {"json", "json-heartbeat" if path else "json-message"}
+            wrong |= self.wrong & {"json-list"} if body[:1] == b"[" else set()
+            return (500 if wrong else 400), {}, {"message": "no JSON object"}
+        if self.signed and told["school"]["id"] != SCHOOL and not self.wrong & {"school", f"school{path}"}:
             return 403, {}, {"message": "another school"}
         key = told["key"]
         if path:
@@ -106,12 +120,14 @@ class SmallCentre:
         if told["sequence"] > 3 and "gap" in self.wrong:
             return 409, {}, {"message": "number 4 is missing"}
         self.messages[key] = told
+        if "another-key" in self.wrong:
+            return 200, {}, {"key": "k/1"}
         return 200, {}, {"ok": True} if "key" in self.wrong else {"key": key}
 
     def file(self, method: str, path: str, headers: Any, body: bytes) -> tuple[int, dict[str, str], Any]:
         have = self.files.get(path, b"")
         if method == "HEAD":
-            if "head" in self.wrong and have:
+            if ("head" in self.wrong and have) or ("head-whole" in self.wrong and len(have) > 1500):
                 return 200, {"Upload-Offset": str(HEAD_LIES)}, None
             if not have:
                 return (200, {"Upload-Offset": "9"}, None) if "still" in self.wrong else (404, {}, None)
@@ -128,21 +144,22 @@ class SmallCentre:
             self.spoilt.add(path)  # it counts right, and writes the piece a second time
             return 204, {"Upload-Offset": str(len(have))}, None
         if offset != len(have):
-            return 409, {} if "no-offset" in self.wrong else {"Upload-Offset": str(len(have))}, None
+            where = 0 if "wrong-offset" in self.wrong else len(have)
+            return 409, {} if "no-offset" in self.wrong else {"Upload-Offset": str(where)}, None
         have += body
         another = path in self.spoilt or hashlib.sha256(have).hexdigest() != headers["Upload-Sha256"]
         if len(have) >= length and another and not self.wrong & {"hash", "doubles"}:
             self.files.pop(path, None)
             return 422, {}, {"message": "another hash"}
         self.files[path] = have
-        told = {} if "still-offset" in self.wrong else {"Upload-Offset": str(len(have))}
+        told = {} if "still-offset" in self.wrong else {"Upload-Offset": str(len(have) - ("less" in self.wrong))}
         return 204, told, None
 
     def answers(self, query: dict[str, list[str]]) -> tuple[int, dict[str, str], Any]:
         school = query.get("school", [""])[0]
         if not school and "no-school" not in self.wrong:
             return 400, {}, {"message": "whose?"}
-        if self.signed and school and school != SCHOOL and "school" not in self.wrong:
+        if self.signed and school and school != SCHOOL and not self.wrong & {"school", "school/answers"}:
             return 403, {}, {"message": "another school"}
         after, wait_s = int(query.get("after", ["0"])[0] or 0), float(query.get("wait", ["0"])[0])
         if "once" in self.wrong and not after:
@@ -157,4 +174,11 @@ class SmallCentre:
             time.sleep(0.5)
         if "by" in self.wrong:
             found = [{**one, "by": ""} for one in found]
-        return 200, {}, {"answers": found, "cursor": str(after + len(found))}
+        if "word" in self.wrong:
+            found = [{**one, "answer": "eaten\x1b[31m"} for one in found]
+        if "many" in self.wrong:
+            found = [*found[:1]] * 1001
+        cursor = {} if "no-cursor" in self.wrong else {"cursor": str(after + len(found))}
+        if "repeats" in self.wrong:
+            found = self.given
+        return 200, {}, {"answers": found} | cursor

@@ -126,7 +126,7 @@ WRONG = {
     "doubles-unsaid": {"takes-no-piece-twice": "the piece of 1000 bytes at 1000 was not taken: 422, another hash"},
     "hash": {"refuses-a-wrong-hash": "a file whose hash is wrong: 204"},
     "slow": {"answers-at-once": "the answer came after 0."},
-    "by": {"gives-the-same-again": "an answer needs `id`, `case`, `answer` and `by`"},
+    "by": {"gives-the-same-again": "an answer needs `by`, a text"},
     "word": {"answers-at-once": "one of seen, taken, closed, false, and not `eaten\N{REPLACEMENT CHARACTER}[31m`"},
     "many": {"answers-at-once": "1001 answers in one list"},
     "no-cursor": {"answers-at-once": "no list `answers` with a `cursor`"},

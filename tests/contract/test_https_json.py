@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from edusense.alerts import Attachment, Settings
-from edusense.alerts.https_json import RANGE, HttpsJson
-from edusense.alerts.web import Web
+from edusense.alerts.https_json import RANGE, HttpsJson, given_answer
+from edusense.alerts.web import Answer, Web
 from edusense.errors import DestinationRefusedError, DestinationUnavailableError, MessageRefusedError
 from edusense.sim.ops_centre import VirtualOpsCentre
 
@@ -153,6 +153,35 @@ def test_answers_come_when_they_are_given_and_once(centre, destination):
     (answer,) = given[0].given
     assert (answer.case, answer.answer, answer.by, answer.note) == ("asked-1", "taken", "ЦОУ, Оспанов", "едем")
     assert destination.answers(given[0].cursor, 0).given == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"id": "\ud800"}, {"case": "\udfff-1"}, {"note": "a\ud800"}, {"by": ""}, {"answer": 7}, {"id": "x" * 501}, None],
+)
+def test_an_answer_that_is_none_is_left_out_and_the_others_are_heard(destination, monkeypatch, caplog, change):
+    sound = {"id": "1", "case": "attic-1", "answer": "seen", "by": "ЦОУ"}
+    broken = change if change is None else sound | change
+    body = json.dumps({"answers": [broken, sound | {"id": "2"}], "cursor": 2}).encode()
+    monkeypatch.setattr(destination._web, "request", lambda *_, **__: Answer(200, {}, body, False))
+    heard = destination.answers(None, 0)
+    assert [answer.id for answer in heard.given] == ["2"]
+    assert heard.cursor == "2"
+    assert "an answer is left out" in caplog.text
+
+
+@pytest.mark.parametrize("at_s", [10**400, float("inf"), float("nan"), "soon", True, None])
+def test_an_answer_whose_time_is_none_is_an_answer_all_the_same(at_s):
+    given = given_answer({"id": "1", "case": "attic-1", "answer": "seen", "by": "ЦОУ", "at_s": at_s})
+    assert (given.answer, given.at_s) == ("seen", None)
+
+
+@pytest.mark.parametrize("cursor", ["\ud800", -1, 10**400, None, [1]])
+def test_a_cursor_that_is_none_is_refused(destination, monkeypatch, cursor):
+    body = json.dumps({"answers": [], "cursor": cursor}).encode()
+    monkeypatch.setattr(destination._web, "request", lambda *_, **__: Answer(200, {}, body, False))
+    with pytest.raises(DestinationRefusedError, match="no list of answers"):
+        destination.answers(None, 0)
 
 
 @pytest.mark.parametrize(

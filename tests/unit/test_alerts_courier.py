@@ -249,6 +249,22 @@ def test_answers_are_taken_and_a_dead_destination_delays_no_other(rig):
     assert rig.desk.outbox.waiting("dead")["messages"] == 2, "nobody serves that one"
 
 
+def test_a_driver_that_fails_on_answers_does_not_end_them(rig, caplog):
+    case = rig.raise_one("fire")
+    failed: list[str] = []
+
+    def fail(message):
+        if message["type"] == "answers" and len(failed) < 2:
+            failed.append("once more")
+            raise OverflowError("int too large to convert to float")
+
+    rig.fail = fail
+    rig.answers.append(GivenAnswer("a1", case, "taken", "ЦОУ"))
+    rig.start(lanes=1, listen=True)
+    rig.until(lambda: rig.desk.case(case).state == "taken")
+    assert "its answers cannot be heard" in caplog.text
+
+
 def test_what_is_raised_while_a_lane_rests_is_delivered_at_once(rig):
     rig.start()
     time.sleep(0.1)

@@ -163,6 +163,10 @@ class Courier:
                     self._not_kept(error, stopping)
                 except EdusenseError as error:
                     self._failed(error, stopping)
+                except Exception as error:
+                    logger.exception("alerts: destination=%s: its answers cannot be heard", self.name)
+                    told = f"its answers cannot be heard: {type(error).__name__}: {error}"
+                    self._failed(DestinationUnavailableError(told), stopping)
                 else:
                     if not heard.given and wait_s:
                         # A centre that answers at once, having nothing to say, must not make this a busy loop.

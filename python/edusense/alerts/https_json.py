@@ -15,6 +15,8 @@ whoever builds a centre keeps to it.
 from __future__ import annotations
 
 import json
+import logging
+import re
 import urllib.parse
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
@@ -30,13 +32,19 @@ if TYPE_CHECKING:
     from edusense.alerts.outbox import Attachment
     from edusense.alerts.web import Answer
 
-__all__ = ["HttpsJson"]
+__all__ = ["RANGE", "HttpsJson", "given_answer"]
+
+logger = logging.getLogger(__name__)
 
 RANGE: Final = 256 << 10
 """Bytes of a clip that go in one request: what is lost when the link breaks in its middle."""
 _MESSAGE_REFUSED: Final = frozenset({400, 409, 413, 415, 422})
 _LATER: Final = frozenset({408, 425, 429})
 _MOST_ANSWERS: Final = 1000
+_LONGEST_TEXT: Final = 500
+_LATEST_S: Final = 1e15
+"""No clock tells a later time; neither does what is no number."""
+_HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 class HttpsJson(Destination):
@@ -67,7 +75,7 @@ class HttpsJson(Destination):
         if not 200 <= answer.status < 300:
             self._refused(answer)
         # A proxy's or a portal's "200" is not a centre's: only who has read the message knows its key.
-        told = _object(answer)
+        told = answer.told
         if told.get("key") != message["key"]:
             raise DestinationRefusedError(
                 f"destination `{self.settings.id}` answered {answer.status}, and not as a centre does",
@@ -133,15 +141,20 @@ class HttpsJson(Destination):
         query = urllib.parse.urlencode({"school": school, "after": cursor or "", "wait": f"{wait_s:.0f}"})
         answer = self._web.request("GET", f"/answers?{query}", within_s=wait_s + 15.0)
         self._well(answer)
-        told = _object(answer)
+        told = answer.told
         listed, after = told.get("answers"), told.get("cursor")
-        if not isinstance(listed, list) or not isinstance(after, (str, int)) or len(listed) > _MOST_ANSWERS:
+        if not isinstance(listed, list) or not _is_cursor(after) or len(listed) > _MOST_ANSWERS:
             raise DestinationRefusedError(
                 f"destination `{self.settings.id}` answered no list of answers",
                 hint="docs/reference/alerts.md tells what a centre must do",
             )
-        given = tuple(found for entry in listed if (found := _given(entry)) is not None)
-        return Answers(given, str(after)[:200] if listed else None)
+        given = []
+        for entry in listed:
+            try:
+                given.append(given_answer(entry))
+            except ValueError as error:
+                logger.warning("alerts: destination=%s: an answer is left out: %s", self.settings.id, error)
+        return Answers(tuple(given), str(after)[:200] if listed else None)
 
     def interrupt(self) -> None:
         """Ends what waits in another thread."""
@@ -156,7 +169,7 @@ class HttpsJson(Destination):
             self._refused(answer)
 
     def _refused(self, answer: Answer) -> NoReturn:
-        told = _object(answer)
+        told = answer.told
         because = f": {str(told['message'])[:200]}" if isinstance(told.get("message"), str) else ""
         text = f"destination `{self.settings.id}` answered {answer.status}{because}"
         if answer.status >= 500 or answer.status in _LATER:
@@ -171,28 +184,30 @@ class HttpsJson(Destination):
         raise DestinationRefusedError(text, hint=hint)
 
 
-def _object(answer: Answer) -> dict[str, Any]:
-    try:
-        told = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        return {}
-    return told if isinstance(told, dict) else {}
+def _is_cursor(value: Any) -> bool:
+    return (isinstance(value, int) and 0 <= value < 1 << 63) or (isinstance(value, str) and not _HALF.search(value))
 
 
-def _given(entry: Any) -> GivenAnswer | None:
-    """An answer out of what came; None for what is none."""
-    if not isinstance(entry, dict):
-        return None
-    texts = [entry.get(name) for name in ("id", "case", "answer", "by")]
-    if not all(isinstance(text, str) and 0 < len(text) <= 500 for text in texts):
-        return None
+def given_answer(entry: Any) -> GivenAnswer:
+    """An answer to a case, as a centre lists it.
+
+    Raises:
+        ValueError: it is none; the message says why.
+    """
+    entry = entry if isinstance(entry, dict) else {}
+    texts: dict[str, Any] = {name: entry.get(name) for name in ("id", "case", "answer", "by")}
+    for name, text in texts.items():
+        if not isinstance(text, str) or not 0 < len(text) <= _LONGEST_TEXT:
+            raise ValueError(f"an answer needs `{name}`, a text of at most {_LONGEST_TEXT} characters")
     at_s, note = entry.get("at_s"), entry.get("note")
-    identity, case, answer, by = (str(text) for text in texts)
+    for name, text in (*texts.items(), ("note", note)):
+        # Half of a surrogate pair is JSON, and nothing that could be written down.
+        if isinstance(text, str) and _HALF.search(text):
+            raise ValueError(f"`{name}` of an answer holds half of a character")
+    if isinstance(at_s, bool) or not isinstance(at_s, (int, float)) or not abs(at_s) < _LATEST_S:
+        at_s = None
     return GivenAnswer(
-        identity,
-        case,
-        answer,
-        by,
-        at_s=float(at_s) if isinstance(at_s, (int, float)) and not isinstance(at_s, bool) else None,
-        note=note[:500] if isinstance(note, str) else None,
+        **texts,
+        at_s=None if at_s is None else float(at_s),
+        note=note[:_LONGEST_TEXT] if isinstance(note, str) else None,
     )

@@ -10,6 +10,7 @@ import contextlib
 import email.utils
 import http.client
 import io
+import json
 import socket
 import ssl
 import time
@@ -52,6 +53,15 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     cut: bool
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Its JSON object; empty where it is none."""
+        with contextlib.suppress(ValueError, RecursionError):
+            found = json.loads(self.body)
+            if isinstance(found, dict):
+                return found
+        return {}
 
     @property
     def retry_after_s(self) -> float | None:

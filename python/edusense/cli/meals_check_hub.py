@@ -79,16 +79,12 @@ def check_hub_command(
 
 
 def _tried(rig: HubRig, only: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    from edusense.meals.hub_contract import CHECKS, CheckFailed
+    from edusense.checks import CheckFailed, chosen
+    from edusense.meals.hub_contract import CHECKS
 
-    names = {check.__name__.replace("_", "-"): check for check in CHECKS}
-    for name in only:
-        if name not in names:
-            raise UsageError(f"there is no check `{name}`", hint=f"checks: {', '.join(names)}")
+    names = chosen(CHECKS, only)
     rig.hub_key()
     for name, check in names.items():
-        if only and name not in only:
-            continue
         found = None
         try:
             check(rig)

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from edusense.alerts.centre_check.checks import CHECKS, speaks_https
-from edusense.alerts.centre_check.rig import CentreRig, CheckFailed, CheckSkipped
-from edusense.errors import DestinationRefusedError, DestinationUnavailableError, UsageError
-from edusense.nearest import perhaps
+from edusense.alerts.centre_check.rig import CentreRig, CheckSkipped
+from edusense.checks import CheckFailed, chosen
+from edusense.errors import DestinationRefusedError, DestinationUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,17 +56,14 @@ def checked(rig: CentreRig, only: tuple[str, ...] = ()) -> Iterator[Checked]:
         DestinationUnavailableError: nothing answers.
         DestinationRefusedError: what answers is no centre, or knows neither user nor school.
     """
-    names = {check.__name__.replace("_", "-"): check for check in CHECKS}
-    for name in only:
-        if name not in names:
-            raise UsageError(f"there is no check `{name}`", hint=perhaps(name, names) or f"checks: {', '.join(names)}")
+    names = chosen(CHECKS, only)
     read_by_all = rig.in_clear and not rig.nearby
     if not read_by_all:
         rig.reach()
-    for name, check in names.items():
+    else:
         # That nothing can be sent at all is said whatever was asked for.
-        if only and name not in only and not (read_by_all and check is speaks_https):
-            continue
+        names = {"speaks-https": speaks_https, **names}
+    for name, check in names.items():
         asks = " ".join((inspect.getdoc(check) or "").split())
         state: Literal["passed", "failed", "skipped"] = "passed"
         try:

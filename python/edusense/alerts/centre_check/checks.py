@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from edusense.alerts.centre_check.rig import (
     STRANGER,
-    CheckFailed,
     CheckSkipped,
     json_of,
     of_json,
@@ -19,6 +18,7 @@ from edusense.alerts.centre_check.rig import (
     said,
 )
 from edusense.alerts.https_json import RANGE
+from edusense.checks import CheckFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from edusense.alerts.case import ANSWERS
 from edusense.alerts.heartbeat import heartbeat
+from edusense.alerts.https_json import given_answer
 from edusense.alerts.messages import FORMAT, local_time
 from edusense.alerts.signing import sign
 from edusense.alerts.web import EXCHANGE_S, Web
+from edusense.checks import CheckFailed
 from edusense.errors import DestinationRefusedError, UsageError
 from edusense.site.fields import is_loopback
 
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = [
     "STRANGER",
     "CentreRig",
-    "CheckFailed",
     "CheckSkipped",
     "json_of",
     "of_json",
@@ -49,11 +50,7 @@ _NOT_A_CENTRE: Final = {
 }
 
 
-class CheckFailed(Exception):  # noqa: N818 - it is a finding about a centre, not an error of ours
-    """A centre does not do what the contract asks for; the message says what it did."""
-
-
-class CheckSkipped(Exception):  # noqa: N818 - as above
+class CheckSkipped(Exception):  # noqa: N818 - it is no error of ours
     """A check cannot be made here; the message says why."""
 
 
@@ -175,7 +172,7 @@ class CentreRig:
         answer = self.post(told, path)
         if not 200 <= answer.status < 300:
             raise CheckFailed(f"`{told['key']}` was not taken: {said(answer)}")
-        if (key := object_of(answer).get("key")) != told["key"]:
+        if (key := answer.told.get("key")) != told["key"]:
             what = "no key" if key is None else f"the key `{shown(str(key))}`"
             raise CheckFailed(f"{answer.status} with {what}, where `{told['key']}` was sent: {said(answer)}")
         return answer
@@ -269,14 +266,18 @@ class CentreRig:
         answer = self.ask("GET", f"/answers?{urllib.parse.urlencode(told)}", within_s=wait_s + self.LONGER_S)
         if not 200 <= answer.status < 300:
             raise CheckFailed(f"a question for answers was refused: {said(answer)}")
-        given = object_of(answer)
-        listed, cursor = given.get("answers"), given.get("cursor")
+        listed, cursor = answer.told.get("answers"), answer.told.get("cursor")
         if not isinstance(listed, list) or isinstance(cursor, bool) or not isinstance(cursor, (str, int)):
             raise CheckFailed(f"no list `answers` with a `cursor`: {said(answer)}")
         if len(listed) > MOST_ANSWERS:
             raise CheckFailed(f"{len(listed)} answers in one list: a box takes at most {MOST_ANSWERS}")
         for one in listed:
-            well_formed(one)
+            try:
+                given = given_answer(one)
+            except ValueError as error:
+                raise CheckFailed(f"{error}: {shown(json.dumps(one))}") from error
+            if given.answer not in ANSWERS:
+                raise CheckFailed(f"an answer is one of {', '.join(ANSWERS)}, and not `{shown(given.answer)}`")
         return listed, str(cursor)
 
     @contextlib.contextmanager
@@ -353,26 +354,9 @@ def offset_of(answer: Answer) -> int:
     return int(text)
 
 
-def object_of(answer: Answer) -> dict[str, Any]:
-    with contextlib.suppress(ValueError, RecursionError):
-        told = json.loads(answer.body)
-        if isinstance(told, dict):
-            return told
-    return {}
-
-
-def well_formed(one: Any) -> None:
-    """Holds an answer to a case against what a box takes."""
-    texts = [one.get(name) for name in ("id", "case", "answer", "by")] if isinstance(one, dict) else [None]
-    if not all(isinstance(text, str) and 0 < len(text) <= 500 for text in texts):
-        raise CheckFailed(f"an answer needs `id`, `case`, `answer` and `by`: {shown(json.dumps(one))}")
-    if one["answer"] not in ANSWERS:
-        raise CheckFailed(f"an answer is one of {', '.join(ANSWERS)}, and not `{shown(one['answer'])}`")
-
-
 def said(answer: Answer) -> str:
     """What a centre answered, as it may stand on a terminal."""
-    because = object_of(answer).get("message")
+    because = answer.told.get("message")
     text = because if isinstance(because, str) else answer.body[:200].decode("utf-8", "replace")
     return f"{answer.status}" + (f", {shown(text)}" if text.strip() else "")
 

@@ -10,8 +10,9 @@ Python here (`plain`), by the format's page and not by the code that boxes run.
 
 from __future__ import annotations
 
+from edusense.checks import CheckFailed
 from edusense.meals.hub_contract.checks import CHECKS
 from edusense.meals.hub_contract.plain import Acknowledged, Tape
-from edusense.meals.hub_contract.rig import CheckFailed, HubRig
+from edusense.meals.hub_contract.rig import HubRig
 
 __all__ = ["CHECKS", "Acknowledged", "CheckFailed", "HubRig", "Tape"]

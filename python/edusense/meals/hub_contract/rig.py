@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edusense.checks import CheckFailed
 from edusense.errors import HubRefusedError, HubUnavailableError
 from edusense.meals.hub_contract.plain import Acknowledged, Tape, header_of
 
@@ -21,13 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["Answer", "CheckFailed", "HubRig", "expect"]
+__all__ = ["Answer", "HubRig", "expect"]
 
 ANSWER_LIMIT: Final = 16 << 20
-
-
-class CheckFailed(Exception):  # noqa: N818 - it is a finding about a hub, not an error of ours
-    """A hub does not do what the contract asks for; the message says what it did."""
 
 
 def expect(holds: bool, message: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -65,6 +66,8 @@ class VirtualLink:
         self._random = random.Random(seed)
         self._open: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._held: socket.socket | None = None
+        """Bound and never listening: while the link is cut, no outgoing connection is given its port."""
         self._free = {True: 0.0, False: 0.0}
         self._shared: SharedLoop | None = None
 
@@ -72,8 +75,14 @@ class VirtualLink:
         """Begins to carry."""
         self._shared = SharedLoop.acquire()
         try:
+            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+            self._held = socket.socket(family, socket.SOCK_STREAM)
+            self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._held.bind((self.host, self.port))
+            self.port = self._held.getsockname()[1]
             self._shared.run(self._listen())
         except OSError as error:
+            self._let_go()
             self._shared.release()
             self._shared = None
             raise DeviceBusyError(
@@ -86,7 +95,13 @@ class VirtualLink:
         shared, self._shared = self._shared, None
         if shared is not None:
             shared.run(self._cut())
+            self._let_go()
             shared.release()
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            held.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -116,7 +131,6 @@ class VirtualLink:
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._connected, self.host, self.port, limit=PIECE)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def _cut(self) -> None:
         server, self._server = self._server, None
